@@ -1,0 +1,68 @@
+//! Every bound on foreign data, with its unit, default and reason.
+
+/// Bounds that readers of foreign data obey.
+///
+/// The defaults fit everything in the corpora with room to spare; a caller may lower or raise them.
+///
+/// ```
+/// let limits = attestry::limits::Limits { manifest_bytes: 1 << 20, ..Default::default() };
+/// assert!(limits.blob_bytes > limits.manifest_bytes);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a manifest or index. Registries must take 4 MiB (distribution-spec, "Pushing manifests"); a larger one is a bomb.
+    pub manifest_bytes: u64,
+    /// Bytes of one attached document. BuildKit caps an attestation file at 40–80 MiB; base64 and room on top.
+    pub blob_bytes: u64,
+    /// Bytes up to which content is held in memory; larger content is spooled to an unlinked file.
+    pub memory_bytes: u64,
+    /// Bytes of a message for an algorithm that reads its message twice (Ed25519) and so must hold it whole.
+    pub two_pass_message_bytes: u64,
+    /// Nesting of JSON. The deepest real document seen has 17 levels; serde_json stops at 128.
+    pub json_depth: usize,
+    /// Keys in one JSON object, so that the set of seen keys stays small (8 bytes a key).
+    pub json_keys: usize,
+    /// Bytes of all that is kept of one JSON document beside its long strings and its predicate.
+    pub json_captured_bytes: u64,
+    /// Signatures in one envelope. Ten signers are many.
+    pub signatures: usize,
+    /// Subjects of one statement. BuildKit names every file of a `local` export.
+    pub subjects: usize,
+    /// Referrers of one manifest. 200 were measured; thousands are a flood.
+    pub referrers: usize,
+    /// Children of one index. Real ones have up to 24.
+    pub index_children: usize,
+    /// Levels of indexes inside indexes.
+    pub index_depth: usize,
+    /// Requests in flight to one registry.
+    pub concurrent_requests: usize,
+    /// Pages of one referrers or tag listing.
+    pub pages: usize,
+    /// Attempts at one request that failed in a way that may pass.
+    pub attempts: u32,
+    /// Seconds without progress after which a connection is given up.
+    pub idle_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: 4 << 20,
+            blob_bytes: 512 << 20,
+            memory_bytes: 8 << 20,
+            two_pass_message_bytes: 128 << 20,
+            json_depth: 128,
+            json_keys: 1_000_000,
+            json_captured_bytes: 16 << 20,
+            signatures: 64,
+            subjects: 100_000,
+            referrers: 10_000,
+            index_children: 1_000,
+            index_depth: 4,
+            concurrent_requests: 8,
+            pages: 200,
+            attempts: 3,
+            idle_seconds: 30,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Annotation keys that are read or written, each with its source.
+
+/// The tag of an entry in `index.json`. Source: image-spec 1.1, annotations.md.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// When something was made, RFC 3339. Source: image-spec 1.1, annotations.md.
+pub const CREATED: &str = "org.opencontainers.image.created";
+/// A title, mostly a file name. Source: image-spec 1.1, annotations.md.
+pub const TITLE: &str = "org.opencontainers.image.title";
+/// What an index child is for. Source: BuildKit attestation-storage.md.
+pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// Which manifest of the index a child is about. Source: BuildKit attestation-storage.md.
+pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+/// The older spelling of [`REFERENCE_DIGEST`], which buildx still reads.
+pub const REFERENCE_DIGEST_OLD: &str = "com.docker.reference.digest";
+/// The older spelling of [`REFERENCE_TYPE`].
+pub const REFERENCE_TYPE_OLD: &str = "com.docker.reference.type";
+/// The one value of [`REFERENCE_TYPE`] that means evidence.
+pub const ATTESTATION_MANIFEST: &str = "attestation-manifest";
+/// A copy of the predicate type on a layer. Source: BuildKit attestation-storage.md.
+pub const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+/// The same on cosign's `.att` layers. Source: cosign, pkg/oci/static.
+pub const COSIGN_PREDICATE_TYPE: &str = "predicateType";
+/// base64 signature over a simple-signing layer. Source: cosign SIGNATURE_SPEC.md.
+pub const COSIGN_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// PEM certificate beside a signature. Source: cosign SIGNATURE_SPEC.md.
+pub const COSIGN_CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+/// What a bundle holds. Source: sigstore BUNDLE_SPEC.md.
+pub const BUNDLE_CONTENT: &str = "dev.sigstore.bundle.content";
+/// The predicate type of a bundle's statement. Source: sigstore BUNDLE_SPEC.md.
+pub const BUNDLE_PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";

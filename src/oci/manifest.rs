@@ -1,0 +1,296 @@
+//! Manifests: a blob and what it says.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::descriptor::Descriptor;
+use super::index::ImageIndex;
+use crate::code::Code;
+use crate::content::{Blob, ContentError};
+use crate::digest::Digest;
+use crate::json::{self, JsonError};
+use crate::limits::Limits;
+use crate::media_type::MediaType;
+
+/// Why a blob is no manifest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Larger than the bound, or not readable.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// Not strict JSON.
+    #[error("{digest} is not JSON: {cause}")]
+    Json {
+        /// The manifest.
+        digest: Digest,
+        /// What the scanner says.
+        cause: JsonError,
+    },
+    /// A field is missing or of another type.
+    #[error("{digest}: {detail}")]
+    Field {
+        /// The manifest.
+        digest: Digest,
+        /// Which field, and how.
+        detail: String,
+    },
+    /// `schemaVersion` is not 2.
+    #[error("{digest} has schemaVersion {version}, not 2")]
+    SchemaVersion {
+        /// The manifest.
+        digest: Digest,
+        /// What it says.
+        version: u64,
+    },
+    /// It has both `manifests` and `layers` or `config`, so that two readers see two things.
+    #[error("{digest} is an index and an image at once")]
+    Ambiguous {
+        /// The manifest.
+        digest: Digest,
+    },
+    /// The body's own media type is not the one by which it was named.
+    #[error("{digest} was named {expected} and calls itself {actual}")]
+    MediaType {
+        /// The manifest.
+        digest: Digest,
+        /// By what it was named.
+        expected: MediaType,
+        /// What it says, or what its shape says.
+        actual: MediaType,
+    },
+    /// Neither an image manifest nor an index.
+    #[error("{digest} is neither an image manifest nor an index: {media_type}")]
+    Unsupported {
+        /// The manifest.
+        digest: Digest,
+        /// By what it was named.
+        media_type: MediaType,
+    },
+}
+
+impl ManifestError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Content(error) => error.code(),
+            Self::Json { cause, .. } => cause.code(),
+            Self::Field { .. } | Self::SchemaVersion { .. } | Self::Ambiguous { .. } => Code::ManifestInvalid,
+            Self::MediaType { .. } => Code::MediaTypeMismatch,
+            Self::Unsupported { .. } => Code::MediaTypeUnsupported,
+        }
+    }
+}
+
+/// A manifest or index with its exact bytes.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    blob: Blob,
+    bytes: Bytes,
+    body: Body,
+}
+
+/// What a manifest is.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// An image, or an artifact in the form of one.
+    Image(ImageManifest),
+    /// An index of manifests.
+    Index(ImageIndex),
+}
+
+/// The modelled part of an image manifest.
+///
+/// Source: image-spec 1.1, manifest.md.
+#[derive(Debug, Clone)]
+pub struct ImageManifest {
+    /// What the artifact is, when it is one.
+    pub artifact_type: Option<MediaType>,
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layers.
+    pub layers: Vec<Descriptor>,
+    /// The manifest that this one is about.
+    pub subject: Option<Descriptor>,
+    /// Notes; unsigned.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ImageManifest {
+    /// The artifact type, or the configuration's media type where it is missing (image-spec, "artifactType").
+    pub fn effective_artifact_type(&self) -> &MediaType {
+        self.artifact_type.as_ref().unwrap_or(&self.config.media_type)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    schema_version: u64,
+    media_type: Option<MediaType>,
+    artifact_type: Option<MediaType>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Manifest {
+    /// Reads a blob that is named as a manifest or index. Digest and size were checked when the blob was made.
+    ///
+    /// Does not check that children, layers or the subject exist, nor any signature.
+    ///
+    /// # Errors
+    /// Any [`ManifestError`].
+    ///
+    /// Source: image-spec 1.1, manifest.md and image-index.md.
+    pub fn read(blob: Blob, limits: &Limits) -> Result<Self, ManifestError> {
+        let bytes = blob.bytes(limits.manifest_bytes)?;
+        let digest = || blob.digest().clone();
+        let tree = json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: digest(), cause })?;
+        let wire: Wire = serde_json::from_slice(&bytes)
+            .map_err(|error| ManifestError::Field { digest: digest(), detail: error.to_string() })?;
+        if wire.schema_version != 2 {
+            return Err(ManifestError::SchemaVersion { digest: digest(), version: wire.schema_version });
+        }
+        let is_index = wire.manifests.is_some();
+        if is_index && (wire.layers.is_some() || wire.config.is_some()) {
+            return Err(ManifestError::Ambiguous { digest: digest() });
+        }
+        let named = blob.media_type().clone();
+        if !named.is_image_index() && !named.is_image_manifest() {
+            return Err(ManifestError::Unsupported { digest: digest(), media_type: named });
+        }
+        let shape = if is_index { MediaType::OCI_INDEX } else { MediaType::OCI_MANIFEST };
+        let own = wire
+            .media_type
+            .clone()
+            .unwrap_or_else(|| if named.is_image_index() == is_index { named.clone() } else { shape.clone() });
+        if own != named || own.is_image_index() != is_index {
+            let actual = if own == named { shape } else { own };
+            return Err(ManifestError::MediaType { digest: digest(), expected: named, actual });
+        }
+        let annotations = wire.annotations.unwrap_or_default();
+        let field = |name: &str| ManifestError::Field { digest: digest(), detail: format!("`{name}` is missing") };
+        let body = if let Some(manifests) = wire.manifests {
+            if manifests.len() > limits.index_children {
+                let detail = format!("more than {} children", limits.index_children);
+                return Err(ManifestError::Field { digest: digest(), detail });
+            }
+            Body::Index(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree))
+        } else {
+            Body::Image(ImageManifest {
+                artifact_type: wire.artifact_type,
+                config: wire.config.ok_or_else(|| field("config"))?,
+                layers: wire.layers.ok_or_else(|| field("layers"))?,
+                subject: wire.subject,
+                annotations,
+            })
+        };
+        Ok(Self { blob, bytes, body })
+    }
+
+    /// The blob.
+    pub const fn blob(&self) -> &Blob {
+        &self.blob
+    }
+
+    /// The exact bytes.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The digest.
+    pub const fn digest(&self) -> &Digest {
+        self.blob.digest()
+    }
+
+    /// A descriptor of it.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::of(&self.blob)
+    }
+
+    /// What it is.
+    pub const fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The index, when it is one.
+    pub const fn as_index(&self) -> Option<&ImageIndex> {
+        match &self.body {
+            Body::Index(index) => Some(index),
+            Body::Image(_) => None,
+        }
+    }
+
+    /// The image manifest, when it is one.
+    pub const fn as_image(&self) -> Option<&ImageManifest> {
+        match &self.body {
+            Body::Image(image) => Some(image),
+            Body::Index(_) => None,
+        }
+    }
+
+    /// The manifest that it is about.
+    pub const fn subject(&self) -> Option<&Descriptor> {
+        match &self.body {
+            Body::Image(image) => image.subject.as_ref(),
+            Body::Index(index) => index.subject.as_ref(),
+        }
+    }
+
+    /// The entry that a referrers listing has for it.
+    ///
+    /// Source: distribution-spec 1.1, "Listing Referrers" and "Pushing Manifests with Subject".
+    pub fn referrer_descriptor(&self) -> Descriptor {
+        let mut descriptor = self.descriptor();
+        match &self.body {
+            Body::Image(image) => {
+                descriptor.artifact_type = Some(image.effective_artifact_type().clone());
+                descriptor.annotations = image.annotations.clone();
+            }
+            Body::Index(index) => {
+                descriptor.artifact_type = index.artifact_type.clone();
+                descriptor.annotations = index.annotations.clone();
+            }
+        }
+        descriptor
+    }
+}
+
+/// Writes an artifact: an empty configuration, layers, and the manifest that it is about.
+///
+/// Source: image-spec 1.1, manifest.md, "Guidelines for Artifact Usage".
+pub fn artifact_manifest(
+    artifact_type: &MediaType,
+    layers: &[Descriptor],
+    subject: Option<&Descriptor>,
+    annotations: &BTreeMap<String, String>,
+) -> Blob {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Written<'a> {
+        schema_version: u8,
+        media_type: MediaType,
+        artifact_type: &'a MediaType,
+        config: Descriptor,
+        layers: &'a [Descriptor],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subject: Option<Descriptor>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        annotations: &'a BTreeMap<String, String>,
+    }
+    let manifest = Written {
+        schema_version: 2,
+        media_type: MediaType::OCI_MANIFEST,
+        artifact_type,
+        config: Descriptor::empty(),
+        layers,
+        subject: subject.map(Descriptor::bare),
+        annotations,
+    };
+    let bytes = serde_json::to_vec(&manifest).unwrap_or_default();
+    Blob::of_bytes(MediaType::OCI_MANIFEST, bytes)
+}

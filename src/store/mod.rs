@@ -1,0 +1,264 @@
+//! Stores: where content is kept. One trait, one contract test (`tests/store`), three kinds.
+
+mod memory;
+
+mod spool;
+
+use async_trait::async_trait;
+
+use crate::code::Code;
+use crate::content::{Blob, ContentError};
+use crate::digest::Digest;
+use crate::oci::{Descriptor, Manifest, ManifestError};
+use crate::reference::{Selector, Tag};
+
+pub use memory::Memory;
+pub use spool::{Spooler, spool_reader};
+
+/// Why a store could not do what it was asked. Nothing half-written stays behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no such content.
+    #[error("{place} has no {what}")]
+    NotFound {
+        /// The store.
+        place: String,
+        /// Tag or digest.
+        what: String,
+    },
+    /// The store knows us and refuses, or does not know us.
+    #[error("{place} refused access to {what}")]
+    Denied {
+        /// The store.
+        place: String,
+        /// What was asked for.
+        what: String,
+        /// What the store said.
+        detail: String,
+        /// Whose credentials were sent, or that none were.
+        credentials: String,
+    },
+    /// It could not be reached, or answered with a fault of its own.
+    #[error("{place} cannot be used: {detail}")]
+    Unavailable {
+        /// The store.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+    /// The store answered with something that its protocol does not allow.
+    #[error("{place} answered wrongly: {detail}")]
+    Protocol {
+        /// The store.
+        place: String,
+        /// What was wrong.
+        detail: String,
+    },
+    /// Content is not what its descriptor says.
+    #[error("{place}: {cause}")]
+    Content {
+        /// The store.
+        place: String,
+        /// The difference.
+        cause: ContentError,
+    },
+    /// A manifest cannot be read.
+    #[error("{place}: {cause}")]
+    Manifest {
+        /// The store.
+        place: String,
+        /// The reason.
+        cause: ManifestError,
+    },
+    /// The tag names another manifest than the caller last saw.
+    #[error("{place}: tag {tag} moved to {actual}")]
+    TagMoved {
+        /// The store.
+        place: String,
+        /// The tag.
+        tag: Tag,
+        /// What it names now.
+        actual: String,
+    },
+    /// The referrers tag holds something that is no index of referrers.
+    #[error("{place}: tag {tag} does not hold a list of referrers")]
+    ReferrersTag {
+        /// The store.
+        place: String,
+        /// The tag.
+        tag: Tag,
+    },
+    /// No tag was given and several images are there.
+    #[error("{place} holds {} images", tags.len())]
+    Ambiguous {
+        /// The store.
+        place: String,
+        /// Their tags or digests.
+        tags: Vec<String>,
+    },
+    /// The folder is no image layout.
+    #[error("{place} is not an OCI image layout: {detail}")]
+    NotALayout {
+        /// The folder.
+        place: String,
+        /// What is missing or wrong.
+        detail: String,
+    },
+    /// Another process writes to the folder.
+    #[error("{place} is being written by another process")]
+    Locked {
+        /// The folder.
+        place: String,
+    },
+    /// A file could not be read or written.
+    #[error("{action} {path} failed: {cause}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// The system's answer.
+        cause: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// The stable code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound { .. } => Code::NotFound,
+            Self::Denied { .. } => Code::Denied,
+            Self::Unavailable { .. } | Self::Protocol { .. } => Code::Unavailable,
+            Self::Content { cause, .. } => cause.code(),
+            Self::Manifest { cause, .. } => cause.code(),
+            Self::TagMoved { .. } => Code::TagMoved,
+            Self::ReferrersTag { .. } => Code::ReferrersTagInvalid,
+            Self::Ambiguous { .. } => Code::TagAmbiguous,
+            Self::NotALayout { .. } => Code::LayoutInvalid,
+            Self::Locked { .. } => Code::LayoutLocked,
+            Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
+            Self::Io { .. } => Code::StorageFailed,
+        }
+    }
+
+    /// Whether the answer is a plain "no such thing".
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// Whether content had to travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It was written.
+    Sent,
+    /// It was there already.
+    Present,
+}
+
+/// What a tag must name before it is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything or nothing.
+    Any,
+    /// Nothing.
+    Absent,
+    /// This digest.
+    Digest(Digest),
+}
+
+/// A place that keeps blobs, manifests and tags of one repository.
+///
+/// What is read is checked against its digest and size before it is returned; what is written is complete before it is
+/// visible. Methods may be called concurrently.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// How the place is named to people.
+    fn name(&self) -> String;
+
+    /// Reads the manifest that a tag or digest names. A digest wins over a tag.
+    ///
+    /// Without either: the tag `latest` in a registry, the only image in a layout.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] and all that can go wrong on the way.
+    async fn manifest(&self, selector: &Selector) -> Result<Manifest, StoreError>;
+
+    /// Reads a manifest by its descriptor; media type, digest and size must all agree.
+    ///
+    /// # Errors
+    /// Like [`Store::manifest`].
+    async fn manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError>;
+
+    /// The digest that a tag names; `None` when there is no such tag.
+    ///
+    /// # Errors
+    /// Like [`Store::manifest`], but for absence.
+    async fn tag_digest(&self, tag: &Tag) -> Result<Option<Digest>, StoreError>;
+
+    /// Reads a blob; more than `limit` bytes are refused before they are read. Small blobs are held in memory, large
+    /// ones spooled.
+    ///
+    /// # Errors
+    /// Like [`Store::manifest`].
+    async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError>;
+
+    /// Descriptors of the manifests whose `subject` is claimed to be this digest. The claim is not checked here.
+    ///
+    /// # Errors
+    /// A denied or broken listing is an error, never an empty answer.
+    async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError>;
+
+    /// All tags.
+    ///
+    /// # Errors
+    /// Like [`Store::manifest`].
+    async fn tags(&self) -> Result<Vec<Tag>, StoreError>;
+
+    /// Writes a blob unless it is there.
+    ///
+    /// # Errors
+    /// Anything that keeps it from being complete.
+    async fn push_blob(&self, blob: &Blob) -> Result<Pushed, StoreError>;
+
+    /// Writes a manifest by digest. When it has a `subject`, it is listed as its referrer afterwards.
+    ///
+    /// # Errors
+    /// Anything that keeps it from being complete and listed.
+    async fn push_manifest(&self, manifest: &Manifest) -> Result<Pushed, StoreError>;
+
+    /// Points a tag at a manifest, which is written first if need be.
+    ///
+    /// # Errors
+    /// [`StoreError::TagMoved`] when the tag does not name what is expected.
+    async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError>;
+}
+
+/// Refuses a blob by its promised size, before a byte is read.
+pub(crate) fn check_size(place: &str, descriptor: &Descriptor, limit: u64) -> Result<(), StoreError> {
+    if descriptor.size > limit {
+        let cause = ContentError::TooLarge { digest: descriptor.digest.clone(), limit };
+        return Err(StoreError::Content { place: place.to_owned(), cause });
+    }
+    Ok(())
+}
+
+/// Compares what a tag names with what the caller expects.
+pub(crate) fn check_expected(
+    place: &str,
+    tag: &Tag,
+    expected: &Expected,
+    actual: Option<&Digest>,
+) -> Result<(), StoreError> {
+    let as_expected = match expected {
+        Expected::Any => true,
+        Expected::Absent => actual.is_none(),
+        Expected::Digest(digest) => actual == Some(digest),
+    };
+    if as_expected {
+        return Ok(());
+    }
+    let actual = actual.map_or_else(|| "nothing".to_owned(), Digest::to_string);
+    Err(StoreError::TagMoved { place: place.to_owned(), tag: tag.clone(), actual })
+}

@@ -1,0 +1,131 @@
+//! Spooling: what is small stays in memory, what is large goes to an unlinked temporary file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::content::{Content, Spool};
+use crate::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::limits::Limits;
+
+/// Takes bytes in pieces, digests them, and gives content that can be read again.
+///
+/// The temporary file has no name, so nobody else can change it and nothing is left behind after a crash.
+pub struct Spooler {
+    hasher: Hasher,
+    memory: Vec<u8>,
+    file: Option<File>,
+    length: u64,
+    memory_bytes: u64,
+}
+
+impl Spooler {
+    /// Starts empty.
+    pub fn new(algorithm: DigestAlgorithm, limits: &Limits) -> Self {
+        Self {
+            hasher: Hasher::new(algorithm),
+            memory: Vec::new(),
+            file: None,
+            length: 0,
+            memory_bytes: limits.memory_bytes,
+        }
+    }
+
+    /// Bytes taken so far.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// What the system says about the temporary file.
+    pub fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.hasher.update(piece);
+        self.length += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        if let Some(file) = &mut self.file {
+            return file.write_all(piece);
+        }
+        if self.length <= self.memory_bytes {
+            self.memory.extend_from_slice(piece);
+            return Ok(());
+        }
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&self.memory)?;
+        file.write_all(piece)?;
+        self.memory = Vec::new();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// The content and its digest.
+    pub fn finish(self) -> (Content, Digest) {
+        let digest = self.hasher.finish();
+        let content = match self.file {
+            Some(file) => Content::spooled(Arc::new(SpooledFile { file: Mutex::new(file), length: self.length })),
+            None => Content::from(self.memory),
+        };
+        (content, digest)
+    }
+}
+
+/// Reads all of `reader`, at most `limit` bytes; `None` when there is more.
+///
+/// # Errors
+/// What the reader or the temporary file says.
+pub fn spool_reader(reader: &mut dyn Read, limit: u64, limits: &Limits) -> io::Result<Option<(Content, Digest)>> {
+    let mut spooler = Spooler::new(DigestAlgorithm::Sha256, limits);
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(Some(spooler.finish())),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        spooler.write(buffer.get(..read).unwrap_or_default())?;
+        if spooler.length() > limit {
+            return Ok(None);
+        }
+    }
+}
+
+struct SpooledFile {
+    file: Mutex<File>,
+    length: u64,
+}
+
+impl Spool for SpooledFile {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_past_the_bound_reads_back_from_the_file() {
+        let limits = Limits { memory_bytes: 10, ..Limits::default() };
+        let mut spooler = Spooler::new(DigestAlgorithm::Sha256, &limits);
+        for piece in [&b"0123456789"[..], b"abc", b"def"] {
+            spooler.write(piece).unwrap();
+        }
+        let (content, digest) = spooler.finish();
+        assert!(content.in_memory().is_none());
+        assert_eq!(&content.slice(8..12).unwrap().read_all().unwrap()[..], b"89ab");
+        assert_eq!(digest, Digest::sha256(&content.read_all().unwrap()));
+    }
+
+    #[test]
+    fn a_reader_longer_than_the_limit_is_refused() {
+        assert!(spool_reader(&mut &b"12345"[..], 4, &Limits::default()).unwrap().is_none());
+    }
+}
