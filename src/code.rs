@@ -78,6 +78,8 @@ codes! {
     NoPolicyForImage = "no-policy-for-image", "no entry of the policy matches the image";
     IndexWithoutImages = "index-without-images", "the index holds nothing that can be run";
     SigningTime = "signing-time", "the time of signing is not known";
+    LogEntry = "log-entry", "a transparency log entry came with the signature and was not checked";
+    Timestamp = "timestamp", "a timestamp came with the signature and was not checked";
     IndexComposition = "index-composition", "the index is covered only child by child";
     // Attaching.
     PlatformNeeded = "platform-needed", "a statement about an index cannot live inside that index";

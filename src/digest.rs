@@ -147,6 +147,20 @@ impl Digest {
         Ok(Self { algorithm, hex: hex.into() })
     }
 
+    /// Takes the raw bytes that an algorithm gave; `None` when their number is wrong.
+    pub fn from_bytes(algorithm: DigestAlgorithm, bytes: &[u8]) -> Option<Self> {
+        (bytes.len() * 2 == algorithm.hex_length()).then(|| Self { algorithm, hex: to_hex(bytes).into() })
+    }
+
+    /// The raw bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let nibbles: Vec<u32> = self.hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        nibbles
+            .chunks(2)
+            .filter_map(|pair| u8::try_from(pair.iter().fold(0, |high, low| high * 16 + low)).ok())
+            .collect()
+    }
+
     /// The algorithm.
     pub const fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
@@ -225,15 +239,13 @@ impl Hasher {
 
     /// The digest of all that was added.
     pub fn finish(self) -> Digest {
-        let value = self.context.finish();
-        let mut hex = String::with_capacity(value.as_ref().len() * 2);
-        for byte in value.as_ref() {
-            for nibble in [byte >> 4, byte & 0xf] {
-                hex.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-            }
-        }
-        Digest { algorithm: self.algorithm, hex: hex.into() }
+        Digest { algorithm: self.algorithm, hex: to_hex(self.context.finish().as_ref()).into() }
     }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
 impl fmt::Debug for Hasher {

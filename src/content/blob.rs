@@ -96,6 +96,25 @@ impl Blob {
         Ok(Self { media_type, digest: expected, content })
     }
 
+    /// Takes content whose digest was computed while it was read, so that it is not read twice.
+    ///
+    /// A constructor of trust: `computed` must come from the very bytes of `content`.
+    pub(crate) fn assert_digested(
+        media_type: &MediaType,
+        expected: &Digest,
+        size: u64,
+        content: Content,
+        computed: Digest,
+    ) -> Result<Self, ContentError> {
+        if content.length() != size {
+            return Err(ContentError::Size { digest: expected.clone(), expected: size, actual: content.length() });
+        }
+        if computed != *expected {
+            return Err(ContentError::Digest { expected: expected.clone(), actual: computed });
+        }
+        Ok(Self { media_type: media_type.clone(), digest: computed, content })
+    }
+
     /// The media type by which it was named. Nothing in the bytes was compared with it.
     pub const fn media_type(&self) -> &MediaType {
         &self.media_type

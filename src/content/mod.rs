@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use base64_text::Base64Error;
+pub(crate) use base64_text::{decode as decode_base64, encode as encode_base64};
 pub use blob::{Blob, ContentError};
 pub use stream::ContentReader;
 

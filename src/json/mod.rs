@@ -88,6 +88,8 @@ impl JsonError {
 pub enum Keep<'a> {
     /// Nothing; the document is only checked.
     Nothing,
+    /// The names of the outermost object's members; their values are skipped.
+    Names,
     /// All but the values of these top-level members and strings longer than `string_bytes`, which become ranges.
     AllBut {
         /// Names of members of the outermost object.

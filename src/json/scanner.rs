@@ -245,6 +245,7 @@ impl<'a> Scanner<'a> {
             }
             (State::Colon, b':') => Ok(self.go(State::Value, at)),
             (State::AfterValue, b',') => {
+                self.extend_skipped(at);
                 let next = if matches!(self.stack.last(), Some(Frame::Array)) { State::Value } else { State::Key };
                 Ok(self.go(next, at))
             }
@@ -283,12 +284,21 @@ impl<'a> Scanner<'a> {
             Keep::AllBut { members, .. } => {
                 matches!(self.stack.last(), Some(Frame::Object(_))) && members.contains(&&*self.key)
             }
+            Keep::Names => matches!(self.stack.last(), Some(Frame::Object(_))),
             Keep::Nothing => false,
         }
     }
 
     fn keeping(&self) -> bool {
-        matches!(self.keep, Keep::AllBut { .. }) && self.skipping_from.is_none()
+        !matches!(self.keep, Keep::Nothing) && self.skipping_from.is_none()
+    }
+
+    /// Decoded length up to which a string is kept.
+    fn kept_string_bytes(&self) -> usize {
+        match self.keep {
+            Keep::AllBut { string_bytes, .. } => string_bytes,
+            Keep::Names | Keep::Nothing => 0,
+        }
     }
 
     fn open_container(&mut self, object: bool, at: usize) -> Result<usize, JsonError> {
@@ -310,7 +320,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// White space after a skipped member belongs to it: a document that was embedded with its final line feed comes
+    /// out again byte for byte.
+    fn extend_skipped(&mut self, at: usize) {
+        let end = self.position(at);
+        if let ([Open { value: Value::Object(members), .. }], None) = (self.open.as_mut_slice(), self.skipping_from) {
+            if let Some((_, Node { range, value: Value::Skipped })) = members.last_mut() {
+                range.end = end;
+            }
+        }
+    }
+
     fn close(&mut self, at: usize) -> Result<usize, JsonError> {
+        self.extend_skipped(at);
         if let Some(Frame::Object(SeenKeys::Listed(mut list))) = self.stack.pop() {
             list.clear();
             self.spare.push(list);
@@ -382,10 +404,10 @@ impl<'a> Scanner<'a> {
 
     fn keep_text(&mut self, bytes: &[u8]) -> Result<(), JsonError> {
         self.text_length += bytes.len();
-        let limit = match self.keep {
-            _ if self.text_is_key => KEY_BYTES,
-            Keep::AllBut { string_bytes, .. } if self.skipping_from.is_none() => string_bytes,
-            _ => return Ok(()),
+        let limit = match (self.text_is_key, self.keeping()) {
+            (true, _) => KEY_BYTES,
+            (false, true) => self.kept_string_bytes(),
+            (false, false) => return Ok(()),
         };
         if self.text_length <= limit {
             if !self.text_is_key {
@@ -406,8 +428,8 @@ impl<'a> Scanner<'a> {
         if self.text_is_key {
             return self.end_key(end, at);
         }
-        if let (true, Keep::AllBut { string_bytes, .. }) = (self.keeping(), self.keep) {
-            let value = if self.text_length > string_bytes {
+        if self.keeping() {
+            let value = if self.text_length > self.kept_string_bytes() {
                 Value::LongString { escaped: self.text_escaped }
             } else {
                 Value::String(self.take_text()?)
@@ -663,15 +685,15 @@ mod tests {
     #[test]
     fn a_skipped_member_is_checked_but_not_kept() {
         let keep = Keep::AllBut { members: &["predicate"], string_bytes: 4 };
-        let text = br#"{"predicate":{"a":[1,2]},"type":"long string","b":"ok"}"#;
+        let text = b"{\"predicate\":{\"a\":[1,2]}\n,\"type\":\"long string\",\"b\":\"ok\"}";
         let mut scanner = Scanner::new(keep, &Limits::default());
         scanner.feed(text).unwrap();
         let node = scanner.finish().unwrap();
         let predicate = node.get("predicate").unwrap();
-        assert_eq!((&predicate.value, predicate.range.clone()), (&Value::Skipped, 13..24));
+        assert_eq!((&predicate.value, predicate.range.clone()), (&Value::Skipped, 13..25));
         assert_eq!(node.get("type").unwrap().value, Value::LongString { escaped: false });
-        assert_eq!(&text[32..45], b"\"long string\"");
-        assert_eq!(node.get("type").unwrap().range, 32..45);
+        assert_eq!(&text[33..46], b"\"long string\"");
+        assert_eq!(node.get("type").unwrap().range, 33..46);
         assert_eq!(node.str_of("b"), Some("ok"));
         let mut scanner = Scanner::new(keep, &Limits::default());
         assert!(scanner.feed(br#"{"predicate":{"a":1,"a":2}}"#).is_err());

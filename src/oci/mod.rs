@@ -7,12 +7,14 @@
 
 pub mod annotations;
 mod descriptor;
+mod image;
 mod index;
 mod layout;
 mod manifest;
 mod platform;
 
 pub use descriptor::Descriptor;
+pub use image::{Image, PlatformManifest};
 pub use index::{Child, ImageIndex, new_index};
 pub use layout::{LAYOUT_FILE, LayoutIndex, check_layout_file};
 pub use manifest::{Body, ImageManifest, Manifest, ManifestError, artifact_manifest};

@@ -1,5 +1,6 @@
 //! Stores: where content is kept. One trait, one contract test (`tests/store`), three kinds.
 
+mod layout;
 mod memory;
 
 mod spool;
@@ -12,6 +13,7 @@ use crate::digest::Digest;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Selector, Tag};
 
+pub use layout::Layout;
 pub use memory::Memory;
 pub use spool::{Spooler, spool_reader};
 

@@ -1,0 +1,59 @@
+//! Where a piece of evidence was seen.
+
+use std::fmt;
+
+use crate::digest::Digest;
+
+/// A way of keeping evidence with an image.
+///
+/// The order is the order of preference when one manifest is seen in several ways.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceLayout {
+    /// An attestation manifest of the index, in the form of an OCI artifact.
+    IndexArtifact,
+    /// An attestation manifest of the index, in the older form of an image.
+    Index,
+    /// A manifest whose `subject` is the image.
+    Referrer,
+    /// A tag made from the image's digest, as cosign 2 has it.
+    Tag,
+    /// A file beside the image.
+    File,
+}
+
+impl EvidenceLayout {
+    /// The text on the command line and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IndexArtifact => "index-artifact",
+            Self::Index => "index",
+            Self::Referrer => "referrer",
+            Self::Tag => "tag",
+            Self::File => "file",
+        }
+    }
+}
+
+impl fmt::Display for EvidenceLayout {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One document of evidence: which layer of which manifest, found how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The first way in which it was seen.
+    pub layout: EvidenceLayout,
+    /// All ways, in order.
+    pub seen: Vec<EvidenceLayout>,
+    /// The manifest that lists it.
+    pub manifest: Digest,
+    /// The document.
+    pub layer: Digest,
+    /// The manifest of the image that it hangs on: a hint.
+    pub hangs_on: Digest,
+}

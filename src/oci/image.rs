@@ -1,0 +1,89 @@
+//! An image: what was named, and everything in it that can be run.
+
+use bytes::Bytes;
+
+use super::descriptor::Descriptor;
+use super::manifest::Manifest;
+use super::platform::Platform;
+use crate::digest::Digest;
+
+/// A manifest that can be run, and the indexes that hold it.
+#[derive(Debug, Clone)]
+pub struct PlatformManifest {
+    /// The platform that its index gives; a single manifest has none.
+    pub platform: Option<Platform>,
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// Digests of the indexes that hold it, outermost first.
+    pub held_by: Vec<Digest>,
+    /// Its bytes, where they were read.
+    pub bytes: Option<Bytes>,
+}
+
+impl PlatformManifest {
+    /// The platform for people; `image` when it has none.
+    pub fn label(&self) -> String {
+        self.platform.as_ref().map_or_else(|| "image".to_owned(), Platform::to_string)
+    }
+}
+
+/// What a reference names, resolved once. Everything later uses its digests.
+#[derive(Debug, Clone)]
+pub struct Image {
+    root: Manifest,
+    platforms: Vec<PlatformManifest>,
+}
+
+impl Image {
+    /// An image without children, or an index whose leaves were collected by the caller.
+    pub fn new(root: Manifest, leaves: Vec<PlatformManifest>) -> Self {
+        if root.as_index().is_some() {
+            return Self { root, platforms: leaves };
+        }
+        let itself = PlatformManifest {
+            platform: None,
+            descriptor: root.descriptor(),
+            held_by: Vec::new(),
+            bytes: Some(root.bytes().clone()),
+        };
+        Self { root, platforms: vec![itself] }
+    }
+
+    /// The manifest or index that was named.
+    pub const fn root(&self) -> &Manifest {
+        &self.root
+    }
+
+    /// The digest of what was named.
+    pub const fn digest(&self) -> &Digest {
+        self.root.digest()
+    }
+
+    /// Whether it is an index.
+    pub const fn is_index(&self) -> bool {
+        self.root.as_index().is_some()
+    }
+
+    /// Everything that can be run. Several entries may have one digest, or one platform.
+    pub fn platforms(&self) -> &[PlatformManifest] {
+        &self.platforms
+    }
+
+    /// The entries for a platform, compared as people mean it.
+    pub fn on<'a>(&'a self, wanted: &'a Platform) -> impl Iterator<Item = &'a PlatformManifest> {
+        self.platforms
+            .iter()
+            .filter(move |entry| entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted)))
+    }
+
+    /// All digests that a statement about the image, or about a part of it, may name.
+    pub fn digests(&self) -> Vec<(&Digest, Option<&Bytes>)> {
+        let mut digests = vec![(self.root.digest(), Some(self.root.bytes()))];
+        for entry in &self.platforms {
+            if !digests.iter().any(|(known, _)| **known == entry.descriptor.digest) {
+                digests.push((&entry.descriptor.digest, entry.bytes.as_ref()));
+            }
+        }
+        digests
+    }
+}

@@ -1,0 +1,165 @@
+//! What an attached document is, decided by its content and never by its media type.
+//!
+//! `application/vnd.in-toto+json` names a bare statement in one tool and a payload type in another (FORMATS §24, 1).
+
+use bytes::Bytes;
+
+use crate::code::Code;
+use crate::content::{Blob, Content, decode_base64};
+use crate::digest::Digest;
+use crate::dsse::{Envelope, EnvelopeError, LONG_STRING_BYTES};
+use crate::intoto::{Statement, StatementError};
+use crate::json::{JsonError, Keep, Node, Scanner};
+use crate::limits::Limits;
+use crate::oci::{Descriptor, annotations};
+use crate::sigstore::{Bundle, BundleError};
+
+/// The type that a simple-signing payload must have to be an image signature.
+const SIMPLE_SIGNING_TYPE: &str = "cosign container image signature";
+
+/// Why a document cannot be read as evidence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachedError {
+    /// A broken bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A broken envelope.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// A broken statement.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The document could not be read.
+    #[error("reading failed: {0}")]
+    Unreadable(#[from] std::io::Error),
+}
+
+impl AttachedError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Bundle(error) => error.code(),
+            Self::Envelope(error) => error.code(),
+            Self::Statement(error) => error.code(),
+            Self::Unreadable(_) => Code::StorageFailed,
+        }
+    }
+}
+
+impl From<JsonError> for AttachedError {
+    fn from(error: JsonError) -> Self {
+        Self::Statement(StatementError::Json(error))
+    }
+}
+
+/// cosign's older image signature: a payload that names a manifest, and a signature in the layer's annotations.
+///
+/// Source: cosign SIGNATURE_SPEC.md.
+#[derive(Debug, Clone)]
+pub struct SimpleSigning {
+    /// The payload's exact bytes, which the signature covers.
+    pub(super) payload: Bytes,
+    /// The manifest that it names, when the payload is of the right type.
+    pub(super) about: Option<Digest>,
+    /// The type that it gives.
+    pub(super) signature_type: String,
+    /// The signature.
+    pub(super) signature: Option<Vec<u8>>,
+    /// Whether a certificate came with it.
+    pub(super) has_certificate: bool,
+}
+
+impl SimpleSigning {
+    /// The manifest that the payload names. Not verified.
+    pub const fn unverified_about(&self) -> Option<&Digest> {
+        self.about.as_ref()
+    }
+}
+
+/// An attached document, read and not verified.
+#[derive(Debug, Clone)]
+pub enum AttachedContent {
+    /// A Sigstore bundle.
+    Bundle(Bundle),
+    /// A DSSE envelope.
+    Envelope(Envelope),
+    /// cosign's older image signature.
+    SimpleSigning(SimpleSigning),
+    /// A statement without any signature of its own.
+    UnsignedStatement(Statement),
+    /// Some other document: an SBOM file, for one.
+    Other,
+}
+
+impl AttachedContent {
+    /// Reads a layer. `layer` is the descriptor in the manifest, whose annotations hold cosign's older signatures.
+    ///
+    /// A document that is no JSON is [`AttachedContent::Other`]; one that starts as evidence and breaks its format is an
+    /// error.
+    ///
+    /// # Errors
+    /// Any [`AttachedError`].
+    pub fn read(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<Self, AttachedError> {
+        let content = blob.content();
+        let claims_evidence = claims_evidence(layer);
+        let node = match scan(content, limits) {
+            Ok(node) => node,
+            Err(AttachedError::Unreadable(error)) => return Err(AttachedError::Unreadable(error)),
+            Err(error) if claims_evidence => return Err(error),
+            Err(_) => return Ok(Self::Other),
+        };
+        if node.get("verificationMaterial").is_some() {
+            return Ok(Self::Bundle(Bundle::from_node(&node, content, limits)?));
+        }
+        if node.get("payloadType").is_some() {
+            return Ok(Self::Envelope(Envelope::from_node(&node, content, limits)?));
+        }
+        if node.get("_type").is_some() {
+            return Ok(Self::UnsignedStatement(Statement::read(content, limits)?));
+        }
+        if node.get("critical").is_some() {
+            return Ok(Self::SimpleSigning(read_simple_signing(content, &node, layer)?));
+        }
+        if layer.media_type.is_sigstore_bundle() {
+            return Err(BundleError::Field { field: "verificationMaterial" }.into());
+        }
+        if layer.media_type.is_envelope() {
+            return Err(EnvelopeError::Field { field: "payloadType" }.into());
+        }
+        Ok(Self::Other)
+    }
+}
+
+/// Whether the media type promises evidence, so that a broken document is worth a rejection.
+fn claims_evidence(layer: &Descriptor) -> bool {
+    let media_type = &layer.media_type;
+    media_type.is_sigstore_bundle()
+        || media_type.is_envelope()
+        || *media_type == crate::media_type::MediaType::IN_TOTO
+        || *media_type == crate::media_type::MediaType::COSIGN_SIMPLE_SIGNING
+}
+
+fn scan(content: &Content, limits: &Limits) -> Result<Node, AttachedError> {
+    let small = content.length() <= limits.memory_bytes;
+    let string_bytes = if small { usize::MAX } else { LONG_STRING_BYTES };
+    let keep = Keep::AllBut { members: &["predicate", "packages", "components", "files", "@graph"], string_bytes };
+    let mut scanner = Scanner::new(keep, limits);
+    content.each_chunk(|chunk| scanner.feed(chunk).map_err(AttachedError::from))?;
+    Ok(scanner.finish()?)
+}
+
+fn read_simple_signing(content: &Content, node: &Node, layer: &Descriptor) -> Result<SimpleSigning, AttachedError> {
+    let critical = node.get("critical");
+    let signature_type = critical.and_then(|node| node.str_of("type")).unwrap_or_default().to_owned();
+    let image = critical.and_then(|node| node.get("image"));
+    let about = image.and_then(|node| node.str_of("docker-manifest-digest")).and_then(|text| Digest::parse(text).ok());
+    let signature = layer.annotation(annotations::COSIGN_SIGNATURE).filter(|text| !text.is_empty());
+    Ok(SimpleSigning {
+        payload: content.read_all()?,
+        about: about.filter(|_| signature_type == SIMPLE_SIGNING_TYPE),
+        signature_type,
+        signature: signature.and_then(|text| decode_base64(text).ok()),
+        has_certificate: layer.annotation(annotations::COSIGN_CERTIFICATE).is_some_and(|text| !text.is_empty()),
+    })
+}

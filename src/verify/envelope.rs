@@ -1,0 +1,150 @@
+//! Envelope and keys to verified statement: one pass over the payload does everything.
+
+use std::collections::BTreeSet;
+
+use super::verified::{Hop, Signer, VerifiedStatement};
+use super::{Verifier, VerifyError};
+use crate::code::Code;
+use crate::content::{Blob, Content};
+use crate::crypto::{MessageDigester, MessageDigests, PublicKey};
+use crate::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::dsse::{Envelope, EnvelopeSignature};
+use crate::intoto::{StatementError, StatementReader};
+use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
+
+impl Verifier {
+    /// Verifies an envelope that was read from `blob`.
+    ///
+    /// 1. The payload type is in-toto's.
+    /// 2. The payload is read once: digested as the PAE that was signed, and parsed as a statement.
+    /// 3. Signatures of trusted keys are collected; failing ones are skipped.
+    /// 4. A spooled blob is digested again, so that what was read is what the manifest named.
+    /// 5. Only then the statement is released.
+    ///
+    /// Does not check what the statement is about.
+    ///
+    /// # Errors
+    /// Any [`VerifyError`] but those about subjects.
+    ///
+    /// Source: DSSE protocol 1.0.2; in-toto attestation spec v1, validation.md.
+    pub fn verify_envelope(&self, envelope: &Envelope, blob: &Blob) -> Result<VerifiedStatement, VerifyError> {
+        if !envelope.payload_type().is_in_toto() {
+            return Err(VerifyError::PayloadType { found: envelope.payload_type().clone() });
+        }
+        let payload = envelope.unverified_payload();
+        let mut identity = Hasher::new(DigestAlgorithm::Sha256);
+        let mut digester = self.digester();
+        let mut reader = Some(StatementReader::new(&self.limits));
+        let mut broken: Option<StatementError> = None;
+        digester.update(&pae_head(envelope));
+        payload.each_chunk(|chunk| {
+            digester.update(chunk);
+            identity.update(chunk);
+            // A payload that does not parse is still digested: "not signed" is the better answer where both hold.
+            if let Some(Err(error)) = reader.as_mut().map(|reader| reader.feed(chunk)) {
+                broken = Some(error);
+                reader = None;
+            }
+            Ok::<(), VerifyError>(())
+        })?;
+        let signers = self.signers(envelope.signatures(), &digester.finish(), None)?;
+        check_again(blob)?;
+        let statement = match (reader, broken) {
+            (Some(reader), None) => reader.finish(payload.clone())?,
+            (_, Some(error)) => return Err(error.into()),
+            (None, None) => return Err(VerifyError::Unsigned),
+        };
+        let identity = identity.finish();
+        Ok(VerifiedStatement::assert_signed(statement, identity, signers, unchecked_times(), Hop::Direct))
+    }
+
+    /// Verifies the envelope of a bundle that was read from `blob`.
+    ///
+    /// Log entries and timestamps are not checked and are listed as such.
+    ///
+    /// # Errors
+    /// [`VerifyError::Certificate`] for bundles that need a trust root; otherwise like [`Verifier::verify_envelope`].
+    pub fn verify_bundle(&self, bundle: &Bundle, blob: &Blob) -> Result<VerifiedStatement, VerifyError> {
+        let VerificationMaterial::PublicKey { hint } = bundle.material() else { return Err(VerifyError::Certificate) };
+        let BundleContent::Envelope(envelope) = bundle.content() else {
+            return Err(VerifyError::NotAnImageSignature { found: "a message signature".to_owned() });
+        };
+        let mut verified = self.verify_envelope(envelope, blob).map_err(|error| with_hint(error, hint.as_ref()))?;
+        verified.add_unchecked(unchecked_material(bundle));
+        Ok(verified)
+    }
+
+    pub(super) fn digester(&self) -> MessageDigester {
+        MessageDigester::for_algorithms(self.keys.iter().map(PublicKey::algorithm), &self.limits)
+    }
+
+    /// The distinct trusted keys that made one of the signatures, or why there are none.
+    pub(super) fn signers(
+        &self,
+        signatures: &[EnvelopeSignature],
+        message: &MessageDigests,
+        hint: Option<&String>,
+    ) -> Result<Vec<Signer>, VerifyError> {
+        let mut signers = Vec::new();
+        let mut last = None;
+        for key in &self.keys {
+            for signature in signatures {
+                match key.verify(message, &signature.signature) {
+                    Ok(()) => {
+                        signers.push(Signer::of(key));
+                        break;
+                    }
+                    Err(error) => last = Some(error),
+                }
+            }
+        }
+        if signers.is_empty() {
+            let named = signatures.iter().find_map(|signature| signature.keyid.clone());
+            let hint = hint.cloned().or(named);
+            return Err(VerifyError::NoTrustedSignature { keys: self.keys.len(), hint, last });
+        }
+        Ok(signers)
+    }
+}
+
+fn pae_head(envelope: &Envelope) -> Vec<u8> {
+    let name = envelope.payload_type().as_str();
+    let length = envelope.unverified_payload().length();
+    format!("DSSEv1 {} {name} {length} ", name.len()).into_bytes()
+}
+
+/// Digests a spooled blob a second time. What was verified was read from the same place, and so is what was promised.
+pub(super) fn check_again(blob: &Blob) -> Result<(), VerifyError> {
+    if blob.content().in_memory().is_some() {
+        return Ok(());
+    }
+    let content: Content = blob.content().clone();
+    let expected: Digest = blob.digest().clone();
+    Blob::check(blob.media_type().clone(), expected, blob.size(), content)?;
+    Ok(())
+}
+
+/// With a key alone nobody says when the signature was made.
+pub(super) fn unchecked_times() -> BTreeSet<Code> {
+    BTreeSet::from([Code::SigningTime])
+}
+
+pub(super) fn unchecked_material(bundle: &Bundle) -> Vec<Code> {
+    let mut codes = Vec::new();
+    if bundle.log_entries() > 0 {
+        codes.push(Code::LogEntry);
+    }
+    if bundle.timestamps() > 0 {
+        codes.push(Code::Timestamp);
+    }
+    codes
+}
+
+fn with_hint(error: VerifyError, hint: Option<&String>) -> VerifyError {
+    match error {
+        VerifyError::NoTrustedSignature { keys, hint: own, last } => {
+            VerifyError::NoTrustedSignature { keys, hint: own.or_else(|| hint.cloned()), last }
+        }
+        other => other,
+    }
+}

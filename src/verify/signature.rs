@@ -1,0 +1,121 @@
+//! Image signatures: statements of cosign's signing type, simple-signing payloads, message signatures.
+
+use bytes::Bytes;
+
+use super::envelope::{unchecked_material, unchecked_times};
+use super::verified::{ImageSignature, VerifiedStatement};
+use super::{AttachedContent, SimpleSigning, Verifier, VerifyError};
+use crate::content::Blob;
+use crate::digest::Digest;
+use crate::dsse::EnvelopeSignature;
+use crate::predicate::Family;
+use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
+
+impl Verifier {
+    /// Verifies that an attached document signs the manifest of digest `about`, whose exact bytes are `bytes`.
+    ///
+    /// # Errors
+    /// [`VerifyError::OtherManifest`] when it signs another one, [`VerifyError::NotAnImageSignature`] when it is
+    /// evidence of another kind, [`VerifyError::NoTrustedSignature`] and the other ways in which a signature fails.
+    pub fn verify_image_signature(
+        &self,
+        content: &AttachedContent,
+        blob: &Blob,
+        about: &Digest,
+        bytes: &Bytes,
+    ) -> Result<ImageSignature, VerifyError> {
+        match content {
+            AttachedContent::SimpleSigning(signature) => self.verify_simple_signing(signature, about),
+            AttachedContent::Bundle(bundle) => match bundle.content() {
+                BundleContent::Envelope(_) => image_signature(self.verify_bundle(bundle, blob)?, about, bytes),
+                BundleContent::Message(message) => {
+                    let VerificationMaterial::PublicKey { hint } = bundle.material() else {
+                        return Err(VerifyError::Certificate);
+                    };
+                    self.verify_message(bundle, &message.signature, hint.as_ref(), about, bytes)
+                }
+            },
+            AttachedContent::Envelope(envelope) => image_signature(self.verify_envelope(envelope, blob)?, about, bytes),
+            AttachedContent::UnsignedStatement(_) => Err(VerifyError::Unsigned),
+            AttachedContent::Other => {
+                Err(VerifyError::NotAnImageSignature { found: "a document of another kind".to_owned() })
+            }
+        }
+    }
+
+    /// The signature covers the payload's bytes; what it is about is read from those bytes alone.
+    fn verify_simple_signing(&self, signing: &SimpleSigning, about: &Digest) -> Result<ImageSignature, VerifyError> {
+        let signature = signing.signature.clone().ok_or(VerifyError::Unsigned)?;
+        let mut digester = self.digester();
+        digester.update(&signing.payload);
+        let entry = EnvelopeSignature { keyid: None, signature };
+        let signers = match self.signers(&[entry], &digester.finish(), None) {
+            Err(VerifyError::NoTrustedSignature { .. }) if signing.has_certificate => {
+                return Err(VerifyError::Certificate);
+            }
+            other => other?,
+        };
+        match &signing.about {
+            Some(named) if named == about => {
+                Ok(ImageSignature::assert_verified(about.clone(), signers, unchecked_times()))
+            }
+            Some(named) => Err(VerifyError::OtherManifest { expected: about.clone(), about: named.to_string() }),
+            None => Err(VerifyError::NotAnImageSignature { found: signing.signature_type.clone() }),
+        }
+    }
+
+    fn verify_message(
+        &self,
+        bundle: &Bundle,
+        signature: &[u8],
+        hint: Option<&String>,
+        about: &Digest,
+        bytes: &Bytes,
+    ) -> Result<ImageSignature, VerifyError> {
+        let mut digester = self.digester();
+        digester.update(bytes);
+        let entry = EnvelopeSignature { keyid: None, signature: signature.to_vec() };
+        let signers = self.signers(&[entry], &digester.finish(), hint)?;
+        let mut unchecked = unchecked_times();
+        unchecked.extend(unchecked_material(bundle));
+        Ok(ImageSignature::assert_verified(about.clone(), signers, unchecked))
+    }
+
+    /// Verifies a signature over a blob's exact bytes, as `sign-blob` makes it.
+    ///
+    /// # Errors
+    /// [`VerifyError::Certificate`], [`VerifyError::NoTrustedSignature`], or [`VerifyError::NotAnImageSignature`] when
+    /// the bundle holds an envelope.
+    pub fn verify_blob(&self, bundle: &Bundle, blob: &Blob) -> Result<ImageSignature, VerifyError> {
+        let BundleContent::Message(message) = bundle.content() else {
+            return Err(VerifyError::NotAnImageSignature { found: "an envelope".to_owned() });
+        };
+        let VerificationMaterial::PublicKey { hint } = bundle.material() else { return Err(VerifyError::Certificate) };
+        let mut digester = self.digester();
+        blob.content().each_chunk(|chunk| {
+            digester.update(chunk);
+            Ok::<(), VerifyError>(())
+        })?;
+        let entry = EnvelopeSignature { keyid: None, signature: message.signature.clone() };
+        let signers = self.signers(&[entry], &digester.finish(), hint.as_ref())?;
+        Ok(ImageSignature::assert_verified(blob.digest().clone(), signers, unchecked_times()))
+    }
+}
+
+/// A verified statement is an image signature when its type says so and its subject is the manifest.
+fn image_signature(verified: VerifiedStatement, about: &Digest, bytes: &Bytes) -> Result<ImageSignature, VerifyError> {
+    let predicate_type = verified.statement().predicate_type();
+    if Family::of(predicate_type) != Family::named("signature") {
+        return Err(VerifyError::NotAnImageSignature { found: predicate_type.to_string() });
+    }
+    let subjects = verified.statement().subjects();
+    if subjects.iter().any(|subject| subject.is_about(about, Some(bytes))) {
+        let (signers, unchecked) = verified.into_signers();
+        return Ok(ImageSignature::assert_verified(about.clone(), signers, unchecked));
+    }
+    let named = subjects.iter().find_map(crate::intoto::Subject::digest);
+    Err(VerifyError::OtherManifest {
+        expected: about.clone(),
+        about: named.map_or_else(String::new, |d| d.to_string()),
+    })
+}

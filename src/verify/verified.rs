@@ -1,0 +1,247 @@
+//! The types that carry the proofs.
+
+use std::collections::BTreeSet;
+
+use super::VerifyError;
+use crate::code::Code;
+use crate::content::Blob;
+use crate::crypto::{KeyAlgorithm, PublicKey};
+use crate::digest::Digest;
+use crate::intoto::{Statement, Subject};
+use crate::location::Location;
+use crate::oci::{Image, Manifest};
+
+/// A trusted key that made a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    fingerprint: Digest,
+    algorithm: KeyAlgorithm,
+}
+
+impl Signer {
+    pub(super) fn of(key: &PublicKey) -> Self {
+        Self { fingerprint: key.fingerprint(), algorithm: key.algorithm() }
+    }
+
+    /// SHA-256 of the key's DER form: who signed. Names are for people.
+    pub const fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// The key's algorithm.
+    pub const fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+}
+
+/// How a signature reaches a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hop {
+    /// The statement itself is signed.
+    Direct,
+    /// The manifest that lists the statement is signed; the manifest binds it by digest and size.
+    Manifest(Digest),
+    /// The index is signed; it binds the manifest, which binds the statement. Counts only where policy says so.
+    Index(Digest),
+}
+
+/// A verified signature over a manifest's bytes.
+#[derive(Debug, Clone)]
+pub struct ImageSignature {
+    about: Digest,
+    signers: Vec<Signer>,
+    unchecked: BTreeSet<Code>,
+}
+
+impl ImageSignature {
+    pub(super) const fn assert_verified(about: Digest, signers: Vec<Signer>, unchecked: BTreeSet<Code>) -> Self {
+        Self { about, signers, unchecked }
+    }
+
+    /// The manifest that is signed.
+    pub const fn about(&self) -> &Digest {
+        &self.about
+    }
+
+    /// Who signed.
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
+    /// What was not checked.
+    pub const fn unchecked(&self) -> &BTreeSet<Code> {
+        &self.unchecked
+    }
+}
+
+/// A statement that trusted keys signed. Made only in `crate::verify`.
+#[derive(Debug, Clone)]
+pub struct VerifiedStatement {
+    statement: Statement,
+    identity: Digest,
+    signers: Vec<Signer>,
+    unchecked: BTreeSet<Code>,
+    hop: Hop,
+}
+
+impl VerifiedStatement {
+    pub(super) const fn assert_signed(
+        statement: Statement,
+        identity: Digest,
+        signers: Vec<Signer>,
+        unchecked: BTreeSet<Code>,
+        hop: Hop,
+    ) -> Self {
+        Self { statement, identity, signers, unchecked, hop }
+    }
+
+    /// A bare statement that is a layer of a manifest which is signed as such.
+    ///
+    /// `layer` must be the very blob that `statement` was read from.
+    ///
+    /// # Errors
+    /// [`VerifyError::OtherManifest`] when the signature is over another manifest, [`VerifyError::Unsigned`] when the
+    /// manifest does not list the layer with this digest and size.
+    pub fn assert_through_manifest(
+        statement: Statement,
+        layer: &Blob,
+        manifest: &Manifest,
+        signature: &ImageSignature,
+    ) -> Result<Self, VerifyError> {
+        if signature.about != *manifest.digest() {
+            let about = signature.about.to_string();
+            return Err(VerifyError::OtherManifest { expected: manifest.digest().clone(), about });
+        }
+        Self::through(statement, layer, manifest, signature, Hop::Manifest(manifest.digest().clone()))
+    }
+
+    /// A bare statement in an attestation manifest of an index that is signed as such.
+    ///
+    /// # Errors
+    /// [`VerifyError::OtherManifest`] when the signature is over something else than `index`, [`VerifyError::Unsigned`]
+    /// when the index does not list the manifest as an attestation manifest, or the manifest not the layer.
+    pub fn assert_through_index(
+        statement: Statement,
+        layer: &Blob,
+        manifest: &Manifest,
+        index: &Manifest,
+        signature: &ImageSignature,
+    ) -> Result<Self, VerifyError> {
+        if signature.about != *index.digest() {
+            let about = signature.about.to_string();
+            return Err(VerifyError::OtherManifest { expected: index.digest().clone(), about });
+        }
+        let children = index.as_index().map(|index| index.children()).unwrap_or_default();
+        let size = manifest.blob().size();
+        let bound = children.iter().any(|child| {
+            child.is_attestation_manifest()
+                && child.descriptor.digest == *manifest.digest()
+                && child.descriptor.size == size
+        });
+        if !bound {
+            return Err(VerifyError::Unsigned);
+        }
+        Self::through(statement, layer, manifest, signature, Hop::Index(index.digest().clone()))
+    }
+
+    fn through(
+        statement: Statement,
+        layer: &Blob,
+        manifest: &Manifest,
+        signature: &ImageSignature,
+        hop: Hop,
+    ) -> Result<Self, VerifyError> {
+        let layers = manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
+        if !layers.iter().any(|listed| listed.digest == *layer.digest() && listed.size == layer.size()) {
+            return Err(VerifyError::Unsigned);
+        }
+        super::envelope::check_again(layer)?;
+        Ok(Self {
+            statement,
+            identity: layer.digest().clone(),
+            signers: signature.signers.clone(),
+            unchecked: signature.unchecked.clone(),
+            hop,
+        })
+    }
+
+    pub(super) fn add_unchecked(&mut self, codes: impl IntoIterator<Item = Code>) {
+        self.unchecked.extend(codes);
+    }
+
+    pub(super) fn into_signers(self) -> (Vec<Signer>, BTreeSet<Code>) {
+        (self.signers, self.unchecked)
+    }
+
+    /// The statement.
+    pub const fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// SHA-256 of the statement's exact bytes: the same statement signed twice has one identity.
+    pub const fn identity(&self) -> &Digest {
+        &self.identity
+    }
+
+    /// Who signed.
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
+    /// What was not checked.
+    pub const fn unchecked(&self) -> &BTreeSet<Code> {
+        &self.unchecked
+    }
+
+    /// How the signature reaches the statement.
+    pub const fn hop(&self) -> &Hop {
+        &self.hop
+    }
+
+    /// Ties the statement to an image: some subject must be the image or one of its platforms, by digest.
+    ///
+    /// # Errors
+    /// [`VerifyError::NoSubject`], [`VerifyError::SubjectMismatch`].
+    pub fn about(self, image: &Image, location: Location) -> Result<Attestation, VerifyError> {
+        let subjects = self.statement.subjects();
+        if subjects.is_empty() {
+            return Err(VerifyError::NoSubject);
+        }
+        let named = |digest: &Digest, bytes| subjects.iter().any(|subject| subject.is_about(digest, bytes));
+        let about: Vec<Digest> = image
+            .digests()
+            .into_iter()
+            .filter(|(digest, bytes)| named(digest, *bytes))
+            .map(|(d, _)| d.clone())
+            .collect();
+        if about.is_empty() {
+            return Err(VerifyError::SubjectMismatch { about: subjects.iter().filter_map(Subject::digest).collect() });
+        }
+        Ok(Attestation { verified: self, about, location })
+    }
+}
+
+/// A verified statement about *this* image, and where it was found.
+#[derive(Debug, Clone)]
+pub struct Attestation {
+    verified: VerifiedStatement,
+    about: Vec<Digest>,
+    location: Location,
+}
+
+impl Attestation {
+    /// The verified statement.
+    pub const fn verified(&self) -> &VerifiedStatement {
+        &self.verified
+    }
+
+    /// The manifests of the image that the statement is about.
+    pub fn about(&self) -> &[Digest] {
+        &self.about
+    }
+
+    /// Where it was found.
+    pub const fn location(&self) -> &Location {
+        &self.location
+    }
+}
