@@ -1,4 +1,5 @@
 //! attestry
+pub mod attach;
 pub mod code;
 pub mod content;
 pub mod crypto;
@@ -10,6 +11,7 @@ pub mod limits;
 pub mod location;
 pub mod media_type;
 pub mod oci;
+pub mod policy;
 pub mod predicate;
 pub mod reference;
 pub mod signer;

@@ -64,7 +64,7 @@ impl Child {
     }
 }
 
-fn to_range(range: &Range<u64>) -> Range<usize> {
+pub(super) fn to_range(range: &Range<u64>) -> Range<usize> {
     usize::try_from(range.start).unwrap_or(usize::MAX)..usize::try_from(range.end).unwrap_or(usize::MAX)
 }
 

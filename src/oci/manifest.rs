@@ -1,6 +1,7 @@
 //! Manifests: a blob and what it says.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -115,9 +116,35 @@ pub struct ImageManifest {
     pub subject: Option<Descriptor>,
     /// Notes; unsigned.
     pub annotations: BTreeMap<String, String>,
+    /// Bytes of the `layers` array in the manifest's text.
+    layers_text: Range<usize>,
 }
 
 impl ImageManifest {
+    /// The text of this manifest with more layers at the end; every other byte stays.
+    pub fn with_layers(&self, text: &Bytes, added: &[Descriptor]) -> Vec<u8> {
+        let entries: Vec<String> = added.iter().filter_map(|layer| serde_json::to_string(layer).ok()).collect();
+        let comma = if self.layers.is_empty() || entries.is_empty() { "" } else { "," };
+        let end = self.layers_text.end.saturating_sub(1);
+        let before = text.get(..end).unwrap_or_default();
+        let after = text.get(end..).unwrap_or_default();
+        [before, comma.as_bytes(), entries.join(",").as_bytes(), after].concat()
+    }
+
+    /// A manifest's text with another configuration; every other byte stays.
+    ///
+    /// # Errors
+    /// [`ManifestError::Json`] when the text is no manifest.
+    pub fn with_config(text: &[u8], config: &Descriptor, limits: &Limits) -> Result<Vec<u8>, ManifestError> {
+        let tree =
+            json::read(text, limits).map_err(|cause| ManifestError::Json { digest: Digest::sha256(text), cause })?;
+        let range = tree.get("config").map_or(0..0, |node| super::index::to_range(&node.range));
+        let entry = serde_json::to_vec(config).unwrap_or_default();
+        let before = text.get(..range.start).unwrap_or_default();
+        let after = text.get(range.end..).unwrap_or_default();
+        Ok([before, &entry, after].concat())
+    }
+
     /// The artifact type, or the configuration's media type where it is missing (image-spec, "artifactType").
     pub fn effective_artifact_type(&self) -> &MediaType {
         self.artifact_type.as_ref().unwrap_or(&self.config.media_type)
@@ -187,6 +214,7 @@ impl Manifest {
                 layers: wire.layers.ok_or_else(|| field("layers"))?,
                 subject: wire.subject,
                 annotations,
+                layers_text: tree.get("layers").map_or(0..0, |node| super::index::to_range(&node.range)),
             })
         };
         Ok(Self { blob, bytes, body })

@@ -14,6 +14,7 @@ mod manifest;
 mod platform;
 
 pub use descriptor::Descriptor;
+pub(crate) use descriptor::empty_blob;
 pub use image::{Image, PlatformManifest};
 pub use index::{Child, ImageIndex, new_index};
 pub use layout::{LAYOUT_FILE, LayoutIndex, check_layout_file};

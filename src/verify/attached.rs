@@ -12,7 +12,7 @@ use crate::intoto::{Statement, StatementError};
 use crate::json::{JsonError, Keep, Node, Scanner};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, annotations};
-use crate::sigstore::{Bundle, BundleError};
+use crate::sigstore::{Bundle, BundleContent, BundleError};
 
 /// The type that a simple-signing payload must have to be an image signature.
 const SIMPLE_SIGNING_TYPE: &str = "cosign container image signature";
@@ -128,6 +128,25 @@ impl AttachedContent {
             return Err(EnvelopeError::Field { field: "payloadType" }.into());
         }
         Ok(Self::Other)
+    }
+}
+
+impl AttachedContent {
+    /// The statement inside, whether or not anyone signed it: for listing and downloading, never for deciding.
+    ///
+    /// # Errors
+    /// [`AttachedError::Statement`] when the payload is no statement.
+    pub fn unverified_statement(&self, limits: &Limits) -> Result<Option<Statement>, AttachedError> {
+        let envelope = match self {
+            Self::Bundle(bundle) => match bundle.content() {
+                BundleContent::Envelope(envelope) => envelope,
+                BundleContent::Message(_) => return Ok(None),
+            },
+            Self::Envelope(envelope) => envelope,
+            Self::UnsignedStatement(statement) => return Ok(Some(statement.clone())),
+            Self::SimpleSigning(_) | Self::Other => return Ok(None),
+        };
+        Ok(Some(Statement::read(envelope.unverified_payload(), limits)?))
     }
 }
 

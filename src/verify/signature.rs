@@ -102,20 +102,32 @@ impl Verifier {
     }
 }
 
-/// A verified statement is an image signature when its type says so and its subject is the manifest.
 fn image_signature(verified: VerifiedStatement, about: &Digest, bytes: &Bytes) -> Result<ImageSignature, VerifyError> {
-    let predicate_type = verified.statement().predicate_type();
-    if Family::of(predicate_type) != Family::named("signature") {
-        return Err(VerifyError::NotAnImageSignature { found: predicate_type.to_string() });
+    verified.as_image_signature(about, Some(bytes))
+}
+
+impl VerifiedStatement {
+    /// A verified statement is an image signature when its type says so and its subject is the manifest.
+    ///
+    /// # Errors
+    /// [`VerifyError::NotAnImageSignature`], [`VerifyError::OtherManifest`].
+    pub fn as_image_signature(&self, about: &Digest, bytes: Option<&Bytes>) -> Result<ImageSignature, VerifyError> {
+        if !self.is_image_signature() {
+            let found = self.statement().predicate_type().to_string();
+            return Err(VerifyError::NotAnImageSignature { found });
+        }
+        let subjects = self.statement().subjects();
+        if subjects.iter().any(|subject| subject.is_about(about, bytes)) {
+            let unchecked = self.unchecked().clone();
+            return Ok(ImageSignature::assert_verified(about.clone(), self.signers().to_vec(), unchecked));
+        }
+        let named = subjects.iter().find_map(crate::intoto::Subject::digest);
+        let named = named.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+        Err(VerifyError::OtherManifest { expected: about.clone(), about: named })
     }
-    let subjects = verified.statement().subjects();
-    if subjects.iter().any(|subject| subject.is_about(about, Some(bytes))) {
-        let (signers, unchecked) = verified.into_signers();
-        return Ok(ImageSignature::assert_verified(about.clone(), signers, unchecked));
+
+    /// Whether the statement is of the type by which images are signed.
+    pub fn is_image_signature(&self) -> bool {
+        Family::of(self.statement().predicate_type()) == Family::named("signature")
     }
-    let named = subjects.iter().find_map(crate::intoto::Subject::digest);
-    Err(VerifyError::OtherManifest {
-        expected: about.clone(),
-        about: named.map_or_else(String::new, |d| d.to_string()),
-    })
 }

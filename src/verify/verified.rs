@@ -169,10 +169,6 @@ impl VerifiedStatement {
         self.unchecked.extend(codes);
     }
 
-    pub(super) fn into_signers(self) -> (Vec<Signer>, BTreeSet<Code>) {
-        (self.signers, self.unchecked)
-    }
-
     /// The statement.
     pub const fn statement(&self) -> &Statement {
         &self.statement

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 use super::{Expected, Pushed, Spooler, Store, StoreError, check_expected, check_size};
 use crate::content::{Blob, ContentError};
-use crate::digest::{Digest, DigestAlgorithm};
+use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::REF_NAME;
@@ -334,6 +334,7 @@ impl Store for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::DigestAlgorithm;
 
     #[test]
     fn a_second_writer_is_told_that_the_folder_is_locked() {

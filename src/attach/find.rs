@@ -1,0 +1,430 @@
+//! Finding: what to fetch next, and what the answers mean.
+//!
+//! The finder does no I/O. It goes outwards in phases, so that a caller who has seen enough can stop, and asks for each
+//! thing once however many layouts want it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::code::Code;
+use crate::digest::Digest;
+use crate::limits::Limits;
+use crate::location::EvidenceLayout;
+use crate::media_type::PredicateType;
+use crate::oci::{Descriptor, Image, Manifest, Platform, PlatformManifest};
+use crate::predicate::{Family, TypeSelector};
+use crate::reference::Tag;
+
+use super::{index, referrer, tag};
+
+/// Something that only a store can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Fetch {
+    /// Manifests whose subject is claimed to be this digest.
+    Referrers(Digest),
+    /// A manifest by its descriptor.
+    Manifest(Box<FetchManifest>),
+    /// The manifest under a tag.
+    Tag(Tag),
+}
+
+/// A manifest to fetch, and where it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FetchManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type, by the descriptor.
+    pub media_type: crate::media_type::MediaType,
+    /// Its size, by the descriptor.
+    pub size: u64,
+}
+
+impl FetchManifest {
+    /// The descriptor to fetch by.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(self.media_type.clone(), self.digest.clone(), self.size)
+    }
+}
+
+/// What a store answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// The listing.
+    Referrers(Vec<Descriptor>),
+    /// The manifest.
+    Manifest(Box<Manifest>),
+    /// There is no such thing.
+    Absent,
+    /// The store could not say, or what it gave is not what it promised.
+    Failed(Failure),
+}
+
+/// Why something that was listed could not be read.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The stable code.
+    pub code: Code,
+    /// One sentence.
+    pub message: String,
+    /// Whether asking again might help: then an unmet demand is undecided, not refused.
+    pub undecided: bool,
+}
+
+/// How far the finder has looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Index children and referrers that may be what is wanted.
+    Likely,
+    /// Signatures over attestation manifests.
+    Signatures,
+    /// Tags made from digests.
+    Tags,
+    /// Whatever the annotations said is something else. They may lie.
+    Rest,
+}
+
+/// A manifest that carries evidence.
+#[derive(Debug, Clone)]
+pub struct FoundManifest {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The ways in which it was seen.
+    pub seen: BTreeSet<EvidenceLayout>,
+    /// The manifest that it hangs on: of the image, or an attestation manifest of it.
+    pub hangs_on: Digest,
+    /// Whether it hangs on an attestation manifest, and so can only be a signature of that.
+    pub second_level: bool,
+}
+
+/// Something that was listed as evidence and does not count, before any signature was looked at.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The manifest or tag.
+    pub what: String,
+    /// How it was seen.
+    pub layout: EvidenceLayout,
+    /// Why.
+    pub failure: Failure,
+}
+
+struct Wish {
+    phase: Phase,
+    fetch: Fetch,
+    reason: Reason,
+}
+
+#[derive(Clone)]
+enum Reason {
+    IndexChild { about: Digest },
+    NestedIndex { held_by: Vec<Digest> },
+    Referrer { of: Digest, second_level: bool },
+    Listing { of: Digest, second_level: bool },
+    Tag { of: Digest, second_level: bool },
+}
+
+/// Finds the manifests that carry evidence about an image.
+pub struct Finder {
+    root: Manifest,
+    wanted_platform: Option<Platform>,
+    wanted_types: Vec<TypeSelector>,
+    limits: Limits,
+    phase: Phase,
+    wishes: Vec<Wish>,
+    asked: HashSet<Fetch>,
+    waiting: Vec<(Fetch, Vec<Reason>)>,
+    leaves: Vec<PlatformManifest>,
+    found: Vec<FoundManifest>,
+    refused: Vec<Refused>,
+}
+
+impl Finder {
+    /// Starts at what was named. With a platform, only its manifests and what hangs on them or the index is looked at.
+    /// `types` puts what annotations say is something else last.
+    pub fn new(root: Manifest, platform: Option<&Platform>, types: &[TypeSelector], limits: &Limits) -> Self {
+        let mut finder = Self {
+            root: root.clone(),
+            wanted_platform: platform.cloned(),
+            wanted_types: types.to_vec(),
+            limits: limits.clone(),
+            phase: Phase::Likely,
+            wishes: Vec::new(),
+            asked: HashSet::new(),
+            waiting: Vec::new(),
+            leaves: Vec::new(),
+            found: Vec::new(),
+            refused: Vec::new(),
+        };
+        finder.look_around(root.digest(), false);
+        finder.enter_index(&root, &[]);
+        finder
+    }
+
+    /// Takes answers and says what to fetch next; nothing more means that this phase is done.
+    pub fn step(&mut self, answers: Vec<(Fetch, Answer)>) -> Vec<Fetch> {
+        for (fetch, answer) in answers {
+            if let Some(at) = self.waiting.iter().position(|(asked, _)| *asked == fetch) {
+                let (_, reasons) = self.waiting.swap_remove(at);
+                self.take(&reasons, &fetch, answer);
+            }
+        }
+        let mut next = Vec::new();
+        for wish in self.wishes.extract_if(.., |wish| wish.phase <= self.phase) {
+            match self.waiting.iter_mut().find(|(asked, _)| *asked == wish.fetch) {
+                Some((_, reasons)) => reasons.push(wish.reason),
+                None if self.asked.insert(wish.fetch.clone()) => {
+                    next.push(wish.fetch.clone());
+                    self.waiting.push((wish.fetch, vec![wish.reason]));
+                }
+                None => {}
+            }
+        }
+        next
+    }
+
+    /// Looks further out; `false` when all was looked at.
+    pub fn widen(&mut self) -> bool {
+        self.phase = match self.phase {
+            Phase::Likely => Phase::Signatures,
+            Phase::Signatures => Phase::Tags,
+            Phase::Tags => Phase::Rest,
+            Phase::Rest => return false,
+        };
+        true
+    }
+
+    /// How far was looked.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The image, with all its leaves once the first phase is done.
+    pub fn image(&self) -> Image {
+        Image::new(self.root.clone(), self.leaves.clone())
+    }
+
+    /// The manifests found so far.
+    pub fn found(&self) -> &[FoundManifest] {
+        &self.found
+    }
+
+    /// What was listed and does not count.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    fn wish(&mut self, phase: Phase, fetch: Fetch, reason: Reason) {
+        self.wishes.push(Wish { phase, fetch, reason });
+    }
+
+    /// Everything that may hang on a digest.
+    fn look_around(&mut self, digest: &Digest, second_level: bool) {
+        let listing = Reason::Listing { of: digest.clone(), second_level };
+        let phase = if second_level { Phase::Signatures } else { Phase::Likely };
+        self.wish(phase, Fetch::Referrers(digest.clone()), listing);
+        for tag in tag::tags_of(digest, second_level) {
+            self.wish(Phase::Tags, Fetch::Tag(tag), Reason::Tag { of: digest.clone(), second_level });
+        }
+    }
+
+    fn enter_index(&mut self, manifest: &Manifest, held_by: &[Digest]) {
+        let Some(index) = manifest.as_index() else { return };
+        let holders: Vec<Digest> = held_by.iter().chain([manifest.digest()]).cloned().collect();
+        for child in index.children() {
+            let descriptor = &child.descriptor;
+            if child.is_attestation_manifest() {
+                let about = child.reference_digest().unwrap_or_else(|| manifest.digest().clone());
+                self.wish(Phase::Likely, fetch_manifest(descriptor), Reason::IndexChild { about });
+            } else if descriptor.media_type.is_image_index() && holders.len() < self.limits.index_depth {
+                let reason = Reason::NestedIndex { held_by: holders.clone() };
+                self.wish(Phase::Likely, fetch_manifest(descriptor), reason);
+            } else {
+                self.add_leaf(descriptor, &holders);
+            }
+        }
+    }
+
+    fn add_leaf(&mut self, descriptor: &Descriptor, holders: &[Digest]) {
+        let leaf = PlatformManifest {
+            platform: descriptor.platform.clone(),
+            descriptor: descriptor.clone(),
+            held_by: holders.to_vec(),
+            bytes: None,
+        };
+        self.leaves.push(leaf);
+        let wanted = match (&self.wanted_platform, &descriptor.platform) {
+            (Some(wanted), Some(platform)) => platform.matches(wanted),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if wanted {
+            self.look_around(&descriptor.digest, false);
+        }
+    }
+
+    fn take(&mut self, reasons: &[Reason], fetch: &Fetch, answer: Answer) {
+        for reason in reasons {
+            match (&answer, reason) {
+                (Answer::Referrers(listed), Reason::Listing { of, second_level }) => {
+                    self.take_listing(listed, of, *second_level);
+                }
+                (Answer::Manifest(manifest), reason) => self.take_manifest(manifest, reason),
+                (Answer::Absent, Reason::Tag { .. } | Reason::Listing { .. }) => {}
+                (Answer::Absent, reason) => {
+                    let message = "it is listed and not there".to_owned();
+                    let failure = Failure { code: Code::NotFound, message, undecided: true };
+                    self.refuse(fetch, reason, failure);
+                }
+                (Answer::Failed(failure), reason) => self.refuse(fetch, reason, failure.clone()),
+                (Answer::Referrers(_), _) => {}
+            }
+        }
+    }
+
+    fn take_listing(&mut self, listed: &[Descriptor], of: &Digest, second_level: bool) {
+        for descriptor in listed.iter().take(self.limits.referrers) {
+            let phase = match referrer::hinted_type(descriptor) {
+                _ if second_level => Phase::Signatures,
+                Some(hint) if !self.is_wanted(&hint) => Phase::Rest,
+                _ => Phase::Likely,
+            };
+            let reason = Reason::Referrer { of: of.clone(), second_level };
+            self.wish(phase, fetch_manifest(descriptor), reason);
+        }
+    }
+
+    fn is_wanted(&self, hint: &PredicateType) -> bool {
+        self.wanted_types.is_empty() || self.wanted_types.iter().any(|selector| selector.matches(hint))
+    }
+
+    fn take_manifest(&mut self, manifest: &Manifest, reason: &Reason) {
+        match reason {
+            Reason::NestedIndex { held_by } => {
+                self.look_around(manifest.digest(), false);
+                self.enter_index(manifest, held_by);
+            }
+            Reason::IndexChild { about } => {
+                self.add(manifest, index::layout_of(manifest), about, false);
+            }
+            Reason::Referrer { of, second_level } => match referrer::check_subject(manifest, of) {
+                Ok(()) => self.add(manifest, EvidenceLayout::Referrer, of, *second_level),
+                Err(failure) => {
+                    let what = manifest.digest().to_string();
+                    self.refused.push(Refused { what, layout: EvidenceLayout::Referrer, failure });
+                }
+            },
+            Reason::Tag { of, second_level } => self.add(manifest, EvidenceLayout::Tag, of, *second_level),
+            Reason::Listing { .. } => {}
+        }
+    }
+
+    fn add(&mut self, manifest: &Manifest, layout: EvidenceLayout, hangs_on: &Digest, second_level: bool) {
+        if let Some(known) = self.found.iter_mut().find(|known| known.manifest.digest() == manifest.digest()) {
+            known.seen.insert(layout);
+            known.second_level &= second_level;
+            return;
+        }
+        self.found.push(FoundManifest {
+            manifest: manifest.clone(),
+            seen: BTreeSet::from([layout]),
+            hangs_on: hangs_on.clone(),
+            second_level,
+        });
+        if !second_level && referrer::may_hold_bare_statements(manifest) {
+            self.look_around(manifest.digest(), true);
+        }
+    }
+
+    fn refuse(&mut self, fetch: &Fetch, reason: &Reason, failure: Failure) {
+        let what = match fetch {
+            Fetch::Referrers(digest) => format!("referrers of {digest}"),
+            Fetch::Manifest(manifest) => manifest.digest.to_string(),
+            Fetch::Tag(tag) => format!("tag {tag}"),
+        };
+        let layout = match reason {
+            Reason::IndexChild { .. } | Reason::NestedIndex { .. } => EvidenceLayout::Index,
+            Reason::Referrer { .. } | Reason::Listing { .. } => EvidenceLayout::Referrer,
+            Reason::Tag { .. } => EvidenceLayout::Tag,
+        };
+        self.refused.push(Refused { what, layout, failure });
+    }
+}
+
+fn fetch_manifest(descriptor: &Descriptor) -> Fetch {
+    Fetch::Manifest(Box::new(FetchManifest {
+        digest: descriptor.digest.clone(),
+        media_type: descriptor.media_type.clone(),
+        size: descriptor.size,
+    }))
+}
+
+/// Whether a predicate type is that of image signatures.
+pub(super) fn is_signature(predicate_type: &PredicateType) -> bool {
+    Family::of(predicate_type) == Family::named("signature")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Blob;
+    use crate::media_type::MediaType;
+    use crate::oci::{artifact_manifest, new_index};
+
+    fn manifest(blob: Blob) -> Manifest {
+        Manifest::read(blob, &Limits::default()).unwrap()
+    }
+
+    fn referrer_of(subject: &Manifest) -> Manifest {
+        let layer = Descriptor::new(MediaType::SIGSTORE_BUNDLE_V03, Digest::sha256(b"bundle"), 6);
+        let subject = subject.descriptor();
+        manifest(artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, &[layer], Some(&subject), &Default::default()))
+    }
+
+    fn image(seed: &str) -> Manifest {
+        let annotations = [("seed".to_owned(), seed.to_owned())].into();
+        manifest(artifact_manifest(&MediaType::new("x/y"), &[], None, &annotations))
+    }
+
+    #[test]
+    fn a_referrer_that_points_elsewhere_is_refused() {
+        let root = image("root");
+        let lying = referrer_of(&image("other"));
+        let mut finder = Finder::new(root.clone(), None, &[], &Limits::default());
+        let first = finder.step(Vec::new());
+        assert_eq!(first, [Fetch::Referrers(root.digest().clone())]);
+        let listing = Answer::Referrers(vec![lying.referrer_descriptor()]);
+        let second = finder.step(vec![(first[0].clone(), listing)]);
+        let rest = finder.step(vec![(second[0].clone(), Answer::Manifest(Box::new(lying)))]);
+        assert!(rest.is_empty() && finder.found().is_empty());
+        assert_eq!(finder.refused()[0].failure.code, Code::ReferrerSubjectMismatch);
+    }
+
+    #[test]
+    fn what_hints_call_something_else_is_fetched_last_but_fetched() {
+        let root = image("root");
+        let mut entry = referrer_of(&root).referrer_descriptor();
+        entry.annotations.insert("dev.sigstore.bundle.predicateType".into(), "https://openvex.dev/ns".into());
+        let spdx = TypeSelector::parse("spdx").unwrap();
+        let mut finder = Finder::new(root, None, &[spdx], &Limits::default());
+        let first = finder.step(Vec::new());
+        assert!(finder.step(vec![(first[0].clone(), Answer::Referrers(vec![entry]))]).is_empty());
+        let mut asked = Vec::new();
+        while finder.widen() {
+            let next = finder.step(Vec::new());
+            asked.extend(next.iter().filter(|fetch| matches!(fetch, Fetch::Manifest(_))).cloned());
+        }
+        assert_eq!(asked.len(), 1);
+    }
+
+    #[test]
+    fn leaves_of_nested_indexes_are_found() {
+        let leaf = image("leaf");
+        let inner = manifest(new_index(&[leaf.descriptor()], &Default::default()));
+        let outer = manifest(new_index(&[inner.descriptor()], &Default::default()));
+        let mut finder = Finder::new(outer.clone(), None, &[], &Limits::default());
+        let first = finder.step(Vec::new());
+        let nested = first.iter().find(|fetch| matches!(fetch, Fetch::Manifest(_))).unwrap().clone();
+        finder.step(vec![(nested, Answer::Manifest(Box::new(inner.clone())))]);
+        let image = finder.image();
+        assert_eq!(image.platforms()[0].descriptor.digest, *leaf.digest());
+        assert_eq!(image.platforms()[0].held_by, [outer.digest().clone(), inner.digest().clone()]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Attaching: where evidence is kept, a file a layout, each with its two halves: how it is found, how it is written.
+//!
+//! Everything here is pure. Finding is a state machine that says what it wants fetched ([`Finder`]); writing is a plan
+//! that can be printed before it is carried out ([`WritePlan`]).
+
+mod find;
+mod index;
+mod plan;
+mod referrer;
+mod tag;
+
+pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Phase, Refused};
+pub use index::{Form, IndexTarget, plan_index};
+pub use plan::{AttachError, Evidence, TagMove, Warning, WritePlan};
+pub use referrer::plan_referrer;
