@@ -34,6 +34,16 @@ pub struct Limits {
     pub index_children: usize,
     /// Levels of indexes inside indexes.
     pub index_depth: usize,
+    /// Bytes of a policy file. People write them; 1 MiB is thousands of rules.
+    pub policy_bytes: usize,
+    /// YAML nodes of a policy file, so that a megabyte of `[,,,]` costs little.
+    pub policy_nodes: usize,
+    /// Nesting of a policy file. The vocabulary has 6 levels.
+    pub policy_depth: usize,
+    /// Problems of a policy file that are listed. Nobody reads more at once.
+    pub policy_problems: usize,
+    /// Characters of one `match` pattern. Matching costs pattern × name; names have up to a few thousand characters.
+    pub pattern_characters: usize,
     /// Requests in flight to one registry.
     pub concurrent_requests: usize,
     /// Pages of one referrers or tag listing.
@@ -59,6 +69,11 @@ impl Default for Limits {
             referrers: 10_000,
             index_children: 1_000,
             index_depth: 4,
+            policy_bytes: 1 << 20,
+            policy_nodes: 100_000,
+            policy_depth: 32,
+            policy_problems: 200,
+            pattern_characters: 1_024,
             concurrent_requests: 8,
             pages: 200,
             attempts: 3,

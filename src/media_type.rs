@@ -121,7 +121,7 @@ impl MediaType {
 
     /// A DSSE envelope, in cosign's or in-toto's spelling.
     ///
-    /// Source: in-toto attestation spec v1, envelope.md ("application/vnd.in-toto.<predicate>+dsse").
+    /// Source: in-toto attestation spec v1, envelope.md (`application/vnd.in-toto.<predicate>+dsse`).
     pub fn is_envelope(&self) -> bool {
         *self == Self::DSSE_ENVELOPE || (self.0.starts_with("application/vnd.in-toto.") && self.0.ends_with("+dsse"))
     }

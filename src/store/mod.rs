@@ -2,6 +2,8 @@
 
 mod layout;
 mod memory;
+#[cfg(feature = "registry")]
+pub mod registry;
 
 mod spool;
 
@@ -40,6 +42,12 @@ pub enum StoreError {
         detail: String,
         /// Whose credentials were sent, or that none were.
         credentials: String,
+    },
+    /// The network was needed, and the caller said to stay off it.
+    #[error("{place} is only reached over the network, and the network is off")]
+    Offline {
+        /// The store.
+        place: String,
     },
     /// It could not be reached, or answered with a fault of its own.
     #[error("{place} cannot be used: {detail}")]
@@ -131,6 +139,7 @@ impl StoreError {
         match self {
             Self::NotFound { .. } => Code::NotFound,
             Self::Denied { .. } => Code::Denied,
+            Self::Offline { .. } => Code::Offline,
             Self::Unavailable { .. } | Self::Protocol { .. } => Code::Unavailable,
             Self::Content { cause, .. } => cause.code(),
             Self::Manifest { cause, .. } => cause.code(),

@@ -1,0 +1,350 @@
+//! The one place that words errors for people: what, where, why, what to do next, and the exit code.
+
+use std::fmt::Write as _;
+use std::panic::PanicHookInfo;
+
+use super::Exit;
+use super::error::CliError;
+use super::ui::Ui;
+use crate::attach::AttachError;
+use crate::code::Code;
+use crate::crypto::KeyError;
+use crate::job::JobError;
+use crate::predicate::{Family, PredicateError};
+use crate::signer::KeyFileError;
+use crate::store::StoreError;
+
+/// An error in words.
+struct Explanation {
+    /// Facts, as label and value.
+    facts: Vec<(&'static str, String)>,
+    /// Why it is so.
+    why: Option<String>,
+    /// What to do next.
+    hint: Option<String>,
+}
+
+impl Explanation {
+    const fn new() -> Self {
+        Self { facts: Vec::new(), why: None, hint: None }
+    }
+
+    fn fact(mut self, label: &'static str, value: impl ToString) -> Self {
+        self.facts.push((label, value.to_string()));
+        self
+    }
+
+    fn why(mut self, text: impl Into<String>) -> Self {
+        self.why = Some(text.into());
+        self
+    }
+
+    fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
+        self
+    }
+}
+
+/// Prints an error and gives its exit code.
+pub(super) fn report(error: &CliError, ui: &Ui) -> Exit {
+    ui.error(&render(error));
+    exit_of(error)
+}
+
+/// The text of an error: one coded line, facts, why, hint.
+fn render(error: &CliError) -> String {
+    let code = error.code();
+    let explanation = explain(error);
+    let mut text = format!("error[{code}]: {}\n", headline(error));
+    let width = explanation.facts.iter().map(|(label, _)| label.len() + 1).max().unwrap_or(0).max(4);
+    for (label, value) in &explanation.facts {
+        let label = format!("{label}:");
+        let _ = writeln!(text, "  {label:<width$} {}", clean(value));
+    }
+    if let Some(why) = &explanation.why {
+        let _ = writeln!(text, "  {:<width$} {}", "why:", clean(why));
+    }
+    if let Some(hint) = &explanation.hint {
+        let _ = writeln!(text, "\nhint: {}", clean(hint));
+    }
+    text
+}
+
+/// Control characters from foreign data never reach a terminal; line feeds of our own lists stay.
+fn clean(text: &str) -> String {
+    let keep = |character: char| !character.is_control() || character == '\n';
+    text.chars().map(|character| if keep(character) { character } else { '\u{fffd}' }).collect()
+}
+
+fn headline(error: &CliError) -> String {
+    match error {
+        CliError::Arguments { message, .. } => clean(message),
+        CliError::Job(JobError::Store(StoreError::Io { cause, .. })) if is_full(cause) => {
+            Code::StorageFull.summary().to_owned()
+        }
+        CliError::Policy { error, .. } => match error.problems.len() {
+            1 => "the policy file has an error".to_owned(),
+            number => format!("the policy file has {number} errors"),
+        },
+        CliError::Demo { step, .. } => format!("the demo did not come out as it must, at `{step}`"),
+        other => other.code().summary().to_owned(),
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::StorageFull
+}
+
+fn exit_of(error: &CliError) -> Exit {
+    match error {
+        CliError::NoPolicyForImage { .. } => Exit::No,
+        CliError::Predicate { error: PredicateError::Unreadable(_), .. } => Exit::Undecided,
+        CliError::Predicate { .. } => Exit::No,
+        CliError::Arguments { .. }
+        | CliError::Reference { .. }
+        | CliError::StoreUnsupported { .. }
+        | CliError::Platform(_)
+        | CliError::PredicateType(_)
+        | CliError::Policy { .. }
+        | CliError::Unreadable { .. } => Exit::AskedWrongly,
+        CliError::Key(KeyFileError::Unwritable { .. }) => Exit::Undecided,
+        CliError::Key(_) => Exit::AskedWrongly,
+        CliError::FileTooLarge { .. } => Exit::No,
+        CliError::Unwritable { .. } | CliError::Output(_) => Exit::Undecided,
+        CliError::Demo { .. } => Exit::Bug,
+        CliError::Job(error) => exit_of_job(error),
+    }
+}
+
+fn exit_of_job(error: &JobError) -> Exit {
+    match error {
+        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. })
+        | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
+        JobError::Attach(AttachError::AttestationManifestSigned { .. })
+        | JobError::Bundle(_)
+        | JobError::Attached(_)
+        | JobError::BundleSubject { .. }
+        | JobError::TypeAbsent { .. } => Exit::No,
+        JobError::SelfCheck(_) => Exit::Bug,
+        JobError::Store(_)
+        | JobError::Attach(_)
+        | JobError::Content(_)
+        | JobError::Manifest(_)
+        | JobError::Signing(_) => Exit::Undecided,
+    }
+}
+
+fn explain(error: &CliError) -> Explanation {
+    let new = Explanation::new;
+    match error {
+        CliError::Arguments { hint, .. } => Explanation { hint: hint.clone(), ..new() },
+        CliError::Reference { text, error } => new()
+            .fact("reference", text)
+            .why(error.to_string())
+            .hint("write registry.example/team/app:1.2, or oci:DIR:TAG for a layout folder"),
+        CliError::StoreUnsupported { reference } => new()
+            .fact("reference", reference)
+            .why("archives cannot be opened yet")
+            .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR"),
+        CliError::Platform(error) => new().why(error.to_string()).hint("write linux/amd64 or linux/arm/v7"),
+        CliError::PredicateType(error) => unknown_type(error),
+        CliError::Predicate { path, error } => {
+            new().fact("file", path).why(error.to_string()).hint("nothing was signed; check the file and --type")
+        }
+        CliError::Key(error) => explain_key(error),
+        CliError::Policy { path, error } => {
+            let problems: Vec<String> = error.problems.iter().map(|problem| problem_line(path, problem)).collect();
+            new().fact("problems", format!("\n    {}", problems.join("\n    ")))
+        }
+        CliError::NoPolicyForImage { image, policy } => new()
+            .fact("image", image)
+            .fact("policy", policy)
+            .why("an image that no entry matches is refused, never let through")
+            .hint("add an entry under `images` whose `match` covers it"),
+        CliError::Unreadable { path, error } => new().fact("file", path).why(error.to_string()),
+        CliError::FileTooLarge { path, limit } => new().fact("file", path).fact("bound", format!("{limit} bytes")),
+        CliError::Unwritable { path, error } => {
+            new().fact("file", path).why(error.to_string()).hint("nothing was written")
+        }
+        CliError::Output(error) => new().why(error.to_string()),
+        CliError::Demo { detail, .. } => new().why(detail.clone()).hint("this is a bug in attestry, please report it"),
+        CliError::Job(error) => explain_job(error),
+    }
+}
+
+fn problem_line(path: &str, problem: &crate::policy::Problem) -> String {
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{path}:{}:{}: {}{hint}", problem.line, problem.column, problem.message)
+}
+
+fn unknown_type(error: &PredicateError) -> Explanation {
+    let names = Family::short_names().collect::<Vec<_>>().join(", ");
+    match error {
+        PredicateError::UnknownType { text, similar } => {
+            let explanation = Explanation::new().fact("type", text);
+            match similar {
+                Some(name) => explanation.hint(format!("did you mean {name}?")),
+                None => explanation.hint(format!("use a URI, or one of {names}")),
+            }
+        }
+        other => Explanation::new().why(other.to_string()),
+    }
+}
+
+fn explain_key(error: &KeyFileError) -> Explanation {
+    let explanation = Explanation::new().why(error.to_string());
+    match error {
+        KeyFileError::Key { error: KeyError::PasswordMissing, .. } => {
+            explanation.hint("set ATTESTRY_PASSWORD, or run it on a terminal to be asked")
+        }
+        KeyFileError::Key { error: KeyError::PasswordWrong, .. } => {
+            explanation.hint("check ATTESTRY_PASSWORD; an empty value means an empty password")
+        }
+        KeyFileError::Key { error: KeyError::PrivateKeyGiven { .. }, .. } => {
+            explanation.hint("give the public key; keygen wrote it beside the private one, as PREFIX.pub")
+        }
+        KeyFileError::Key { error: KeyError::PublicKeyGiven { .. }, .. } => {
+            explanation.hint("give the private key, PREFIX.key")
+        }
+        KeyFileError::FileExists { .. } => explanation.hint("choose another --prefix; keys are never overwritten"),
+        KeyFileError::Unwritable { source, .. } | KeyFileError::Unreadable { source, .. } => {
+            let text = format!("{error}: {source}");
+            Explanation { why: Some(text), ..explanation }
+        }
+        _ => explanation,
+    }
+}
+
+fn explain_job(error: &JobError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        JobError::Store(error) => explain_store(error),
+        JobError::Attach(error) => explain_attach(error),
+        JobError::BundleSubject { image, about } => {
+            let named: Vec<String> = about.iter().map(ToString::to_string).collect();
+            explanation
+                .fact("image", image)
+                .fact(
+                    "bundle",
+                    format!("about {}", if named.is_empty() { "nothing".to_owned() } else { named.join(", ") }),
+                )
+                .why("a statement counts only for the digests in its subject list (in-toto Statement v1)")
+                .hint("attach it to the image that it is about; nothing was written")
+        }
+        JobError::TypeAbsent { image, wanted, has } => {
+            let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
+            explanation.fact("image", image).fact("wanted", wanted).fact("attached", has)
+        }
+        JobError::SelfCheck(error) => explanation
+            .why(error.to_string())
+            .hint("nothing was written; this is a bug in attestry or a broken machine, please report it"),
+        other => explanation.why(other.to_string()),
+    }
+}
+
+fn explain_store(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::NotFound { place, what } => explanation
+            .fact("place", place)
+            .fact("missing", what)
+            .hint(format!("see what is there, or check the spelling of {place}")),
+        StoreError::Denied { place, what, detail, credentials } => explanation
+            .fact("place", place)
+            .fact("wanted", what)
+            .fact("answer", detail)
+            .fact("sign-in", credentials)
+            .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
+        StoreError::Ambiguous { place, tags } => {
+            explanation.fact("place", place).fact("images", tags.join(", ")).hint("name one of them")
+        }
+        StoreError::Locked { place } => explanation
+            .fact("place", place)
+            .why("two writers at once would lose an entry")
+            .hint("nothing was written; try again when the other process is done"),
+        StoreError::TagMoved { place, tag, actual } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("now", actual)
+            .why("somebody moved it since it was read; moving it now would undo that")
+            .hint("run the command again; what was written is not named by any tag"),
+        StoreError::NotALayout { place, detail } => explanation
+            .fact("folder", place)
+            .why(detail.clone())
+            .hint("an OCI image layout has the files oci-layout and index.json"),
+        StoreError::Content { .. } | StoreError::Manifest { .. } => explanation
+            .why(error.to_string())
+            .hint("the store gave other bytes than it promised; nothing that they say was used"),
+        StoreError::Io { action, path, cause } => {
+            let hint = if is_full(cause) { "make room and run it again" } else { "check the path and its permissions" };
+            explanation
+                .fact("file", path)
+                .why(format!("{action} failed: {cause}"))
+                .hint(format!("{hint}; nothing was half-written"))
+        }
+        StoreError::Unavailable { place, detail } | StoreError::Protocol { place, detail } => explanation
+            .fact("place", place)
+            .why(detail.clone())
+            .hint("check the address and the network; nothing was decided"),
+        StoreError::Offline { place } => {
+            explanation.fact("place", place).hint("leave --offline away, or use a layout folder")
+        }
+        other => explanation.why(other.to_string()),
+    }
+}
+
+fn explain_attach(error: &AttachError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        AttachError::PlatformNeeded => explanation
+            .why("adding it would change the digest that it is about")
+            .hint("use --platform or --each-platform, or --layout referrer"),
+        AttachError::AttestationManifestSigned { manifest } => explanation
+            .fact("manifest", manifest)
+            .why("another layer would change its digest, and what signs it would no longer be about it")
+            .hint("use --layout referrer; nothing was written"),
+        AttachError::NoSuchPlatform { wanted, has } => {
+            explanation.fact("wanted", wanted).fact("has", has.join(", ")).hint("choose one of the platforms it has")
+        }
+        other => explanation.why(other.to_string()),
+    }
+}
+
+/// What a panic says: that it is our bug, and what to send.
+pub(super) fn panicked(information: &PanicHookInfo<'_>) {
+    use std::io::Write as _;
+    let place = information.location().map(ToString::to_string).unwrap_or_default();
+    let payload = information.payload();
+    let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let message = message.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "error[{}]: this is a bug in attestry, please report it\n  what:    {}\n  where:   {place}\n  version: {}\n\nhint: \
+         send these lines, the command and, if you can, the document that it read",
+        Code::Internal,
+        clean(&message),
+        env!("CARGO_PKG_VERSION")
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_so_and_exits_3() {
+        let cause = std::io::ErrorKind::StorageFull.into();
+        let error = StoreError::Io { action: "writing", path: "blobs/x".to_owned(), cause };
+        let error = CliError::Job(JobError::Store(error));
+        assert_eq!(exit_of(&error), Exit::Undecided);
+        let text = render(&error);
+        assert!(text.starts_with("error[storage-full]: there is no space left\n"), "{text}");
+        assert!(text.contains("nothing was half-written"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_of_foreign_text_are_not_printed() {
+        let error = CliError::Arguments { message: "a\u{1b}[2Jb".to_owned(), hint: None };
+        assert!(!render(&error).contains('\u{1b}'));
+    }
+}

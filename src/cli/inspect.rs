@@ -1,0 +1,69 @@
+//! `attestry inspect`
+
+use std::path::Path;
+
+use super::Exit;
+use super::args::{Common, InspectOptions};
+use super::error::CliError;
+use super::place::{locate, read_file};
+use super::ui::Ui;
+use crate::content::{Blob, Content};
+use crate::crypto::PublicKey;
+use crate::job::{self, JobError, Source};
+use crate::limits::Limits;
+use crate::media_type::MediaType;
+use crate::oci::Descriptor;
+use crate::report::{DocumentReport, InspectReport, KeyReport, ListReport, human_inspect};
+use crate::verify::AttachedContent;
+
+pub(super) async fn run(options: &InspectOptions, common: &Common, ui: &Ui) -> Result<Exit, CliError> {
+    let limits = Limits::default();
+    let report = if options.what == "-" || Path::new(&options.what).is_file() {
+        inspect_file(&options.what, &limits)?
+    } else {
+        inspect_image(options, common, &limits).await?
+    };
+    ui.report(&report, human_inspect)?;
+    Ok(Exit::Done)
+}
+
+fn inspect_file(path: &str, limits: &Limits) -> Result<InspectReport, CliError> {
+    let content = read_file(path, limits)?;
+    let mut report = InspectReport::new(path.to_owned());
+    if let Some(key) = public_key(&content) {
+        report.key = Some(KeyReport::of(&key));
+        return Ok(report);
+    }
+    let blob = Blob::new(MediaType::OCTET_STREAM, content).map_err(JobError::Content)?;
+    let layer = Descriptor::of(&blob);
+    report.documents.push(document(&blob, &layer, limits)?);
+    Ok(report)
+}
+
+fn public_key(content: &Content) -> Option<PublicKey> {
+    let bytes = content.in_memory().filter(|bytes| bytes.starts_with(b"-----BEGIN"))?;
+    PublicKey::from_pem(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+fn document(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<DocumentReport, CliError> {
+    let content = AttachedContent::read(blob, layer, limits).map_err(JobError::Attached)?;
+    let report = DocumentReport::of(&content, blob.digest(), blob.size(), limits);
+    Ok(report.map_err(JobError::Attached)?)
+}
+
+async fn inspect_image(options: &InspectOptions, common: &Common, limits: &Limits) -> Result<InspectReport, CliError> {
+    let located = locate(&options.what, common, limits)?;
+    let second = options.referrers_from.as_deref().map(|text| locate(text, common, limits)).transpose()?;
+    let referrers_from = second.as_ref().map(|second| &*second.store);
+    let source = Source { store: &*located.store, referrers_from, limits };
+    let listed = job::list(&located.reference.selector, None, &source).await?;
+    let mut report = InspectReport::new(located.reference.to_string());
+    let statements = listed.attestations.iter().map(|known| (&known.location, &known.media_type));
+    let signatures = listed.signatures.iter().map(|known| (&known.location, &known.media_type));
+    for (location, media_type) in statements.chain(signatures) {
+        let (blob, layer) = job::read_document(location, media_type, &source).await?;
+        report.documents.push(document(&blob, &layer, limits)?);
+    }
+    report.image = Some(ListReport::new(located.reference.to_string(), &listed));
+    Ok(report)
+}

@@ -1,0 +1,30 @@
+//! `attestry list`
+
+use super::Exit;
+use super::args::{Common, ListOptions};
+use super::error::CliError;
+use super::place::locate;
+use super::ui::Ui;
+use crate::job::{self, Source};
+use crate::limits::Limits;
+use crate::oci::Platform;
+use crate::report::{ListReport, human_list};
+
+pub(super) async fn run(options: &ListOptions, common: &Common, ui: &Ui) -> Result<Exit, CliError> {
+    let limits = Limits::default();
+    let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
+    let located = locate(&options.image, common, &limits)?;
+    let second = options.referrers_from.as_deref().map(|text| locate(text, common, &limits)).transpose()?;
+    let referrers_from = second.as_ref().map(|second| &*second.store);
+    let source = Source { store: &*located.store, referrers_from, limits: &limits };
+    let listed = job::list(&located.reference.selector, platform.as_ref(), &source).await?;
+    let report = ListReport::new(located.reference.to_string(), &listed);
+    ui.report(&report, human_list)?;
+    if !report.attestations.is_empty() {
+        ui.note(&format!(
+            "hint: nothing here was verified; `attestry verify {} --key KEY --type TYPE`",
+            located.reference
+        ));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,87 @@
+//! From what was typed to a store that can be used.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::args::Common;
+use super::error::CliError;
+use crate::content::Content;
+use crate::limits::Limits;
+use crate::reference::{Place, Reference};
+use crate::store::registry::{CredentialSource, Registry, RegistryOptions};
+use crate::store::{Layout, Store, spool_reader};
+
+/// An image that was named, and the store that it is in.
+pub(crate) struct Located {
+    pub(crate) reference: Reference,
+    pub(crate) store: Box<dyn Store>,
+}
+
+impl Located {
+    /// The name of the image's statements' subject: its repository, as cosign has it.
+    pub(crate) fn subject_name(&self) -> Option<String> {
+        match &self.reference.place {
+            Place::Registry(repository) => Some(repository.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a reference and opens its store.
+pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Located, CliError> {
+    let reference = Reference::parse(text, &|path: &Path| path.exists())
+        .map_err(|error| CliError::Reference { text: text.to_owned(), error })?;
+    let store: Box<dyn Store> = match &reference.place {
+        Place::Layout(path) => Box::new(Layout::open(path, limits)?),
+        Place::Registry(repository) => {
+            let options = RegistryOptions {
+                limits: limits.clone(),
+                insecure_http: common.insecure_http.clone(),
+                credentials: CredentialSource::from_environment(),
+                offline: common.offline,
+            };
+            Box::new(Registry::new(repository.clone(), options)?)
+        }
+        Place::LayoutArchive(_) | Place::DockerArchive(_) => {
+            return Err(CliError::StoreUnsupported { reference: reference.to_string() });
+        }
+    };
+    Ok(Located { reference, store })
+}
+
+/// Reads a file or, for `-`, standard input. What is large is spooled.
+pub(crate) fn read_file(path: &str, limits: &Limits) -> Result<Content, CliError> {
+    let unreadable = |error| CliError::Unreadable { path: path.to_owned(), error };
+    let mut source: Box<dyn Read> = match path {
+        "-" => Box::new(std::io::stdin().lock()),
+        path => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    match spool_reader(&mut *source, limits.blob_bytes, limits).map_err(unreadable)? {
+        Some((content, _)) => Ok(content),
+        None => Err(CliError::FileTooLarge { path: path.to_owned(), limit: limits.blob_bytes }),
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_file(path: &Path, content: &Content) -> Result<(), CliError> {
+    let unwritable = |error| CliError::Unwritable { path: path.display().to_string(), error };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
+    content.each_chunk(|chunk| std::io::Write::write_all(&mut file, chunk)).map_err(unwritable)?;
+    readable(&file).map_err(unwritable)?;
+    file.persist(path).map_err(|error| unwritable(error.error))?;
+    Ok(())
+}
+
+/// Temporary files start as readable by their owner alone; a document is like any other file of the folder.
+#[cfg(unix)]
+fn readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    Ok(())
+}

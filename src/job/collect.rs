@@ -1,0 +1,347 @@
+//! Collecting: documents are fetched, verified, and kept as evidence or as rejections.
+
+use futures_util::StreamExt;
+
+use crate::attach::{Failure, Finder, FoundManifest};
+use crate::code::Code;
+use crate::content::Blob;
+use crate::digest::Digest;
+use crate::intoto::{Statement, Subject};
+use crate::location::{EvidenceLayout, Location};
+use crate::media_type::PredicateType;
+use crate::oci::{Descriptor, Image, Manifest, annotations};
+use crate::policy::Evidence;
+use crate::sigstore::BundleContent;
+use crate::verify::{AttachedContent, ImageSignature, VerifiedStatement, Verifier, VerifyError};
+
+use super::find::{Source, failure};
+
+/// Something that was found and does not count, and why.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The manifest, tag or listing.
+    pub manifest: String,
+    /// The document, when it came that far.
+    pub layer: Option<Digest>,
+    /// How it was seen.
+    pub layout: EvidenceLayout,
+    /// What it claims to be. Not verified.
+    pub predicate_type: Option<PredicateType>,
+    /// The stable code.
+    pub code: Code,
+    /// One sentence.
+    pub message: String,
+    /// What would have been right.
+    pub expected: Option<String>,
+    /// What is there.
+    pub got: Option<String>,
+    /// Whether asking again might help.
+    pub undecided: bool,
+}
+
+/// Evidence and rejections of one image, grown phase by phase.
+#[derive(Default)]
+pub struct Collected {
+    /// What counts.
+    pub evidence: Evidence,
+    /// What does not.
+    pub rejections: Vec<Rejection>,
+    seen: usize,
+    refused: usize,
+    bare: Vec<Bare>,
+}
+
+/// A statement that only a signature over its manifest, or over the index, can make count.
+struct Bare {
+    statement: Statement,
+    blob: Blob,
+    manifest: Manifest,
+    location: Location,
+    done: bool,
+}
+
+struct Fetched {
+    place: usize,
+    layer: Descriptor,
+    blob: Result<Blob, Failure>,
+}
+
+impl Collected {
+    /// Fetches and verifies what the finder has found since the last call.
+    pub async fn take(&mut self, finder: &Finder, verifier: &Verifier, source: &Source<'_>) {
+        for refused in finder.refused().get(self.refused..).unwrap_or_default() {
+            self.rejections.push(from_failure(&refused.failure, refused.what.clone(), None, refused.layout));
+        }
+        self.refused = finder.refused().len();
+        let image = finder.image();
+        let wanted = finder.found().iter().enumerate().skip(self.seen).flat_map(|(place, found)| {
+            let layers = found.manifest.as_image().map(|image| image.layers.clone()).unwrap_or_default();
+            layers.into_iter().map(move |layer| (place, layer))
+        });
+        let mut fetched = futures_util::stream::iter(wanted.collect::<Vec<_>>())
+            .map(|(place, layer)| async move { fetch(place, layer, source).await })
+            .buffered(source.limits.concurrent_requests);
+        while let Some(fetched) = fetched.next().await {
+            if let Some(found) = finder.found().get(fetched.place) {
+                self.take_document(found, fetched, finder, &image, verifier, source);
+            }
+        }
+        self.seen = finder.found().len();
+        self.resolve_bare(&image);
+    }
+
+    /// Statements that nothing signed become rejections. Call once, at the end.
+    pub fn finish(&mut self) {
+        for bare in self.bare.iter().filter(|bare| !bare.done) {
+            let hint = Some(bare.statement.predicate_type().clone());
+            self.rejections.push(rejection(&VerifyError::Unsigned, &bare.location, hint));
+        }
+    }
+
+    /// Whether something could not be fetched that might have mattered.
+    pub fn is_undecided(&self) -> bool {
+        self.rejections.iter().any(|rejection| rejection.undecided)
+    }
+
+    fn take_document(
+        &mut self,
+        found: &FoundManifest,
+        fetched: Fetched,
+        finder: &Finder,
+        image: &Image,
+        verifier: &Verifier,
+        source: &Source<'_>,
+    ) {
+        let location = location(found, &fetched.layer.digest);
+        let hint = hint(found, &fetched.layer);
+        let manifest = found.manifest.digest().to_string();
+        let layer = Some(fetched.layer.digest.clone());
+        let blob = match fetched.blob {
+            Ok(blob) => blob,
+            Err(failure) => {
+                let mut rejection = from_failure(&failure, manifest, layer, location.layout);
+                rejection.predicate_type = hint;
+                return self.rejections.push(rejection);
+            }
+        };
+        let content = match AttachedContent::read(&blob, &fetched.layer, source.limits) {
+            Ok(content) => content,
+            Err(error) => {
+                let failure = Failure { code: error.code(), message: error.to_string(), undecided: false };
+                let mut rejection = from_failure(&failure, manifest, layer, location.layout);
+                rejection.predicate_type = hint;
+                return self.rejections.push(rejection);
+            }
+        };
+        let result = if found.second_level {
+            self.take_second_level(found, &content, &blob, finder, verifier)
+        } else {
+            self.take_first_level(found, content, &blob, location.clone(), image, verifier)
+        };
+        if let Err(error) = result {
+            self.rejections.push(rejection(&error, &location, hint));
+        }
+    }
+
+    /// A document that hangs on an attestation manifest can only be a signature of that.
+    fn take_second_level(
+        &mut self,
+        found: &FoundManifest,
+        content: &AttachedContent,
+        blob: &Blob,
+        finder: &Finder,
+        verifier: &Verifier,
+    ) -> Result<(), VerifyError> {
+        let about = finder.found().iter().find(|known| *known.manifest.digest() == found.hangs_on);
+        let Some(about) = about else { return Ok(()) };
+        if matches!(content, AttachedContent::Other) {
+            return Ok(());
+        }
+        let bytes = about.manifest.bytes();
+        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, bytes)?;
+        self.evidence.signatures.push(signature);
+        Ok(())
+    }
+
+    fn take_first_level(
+        &mut self,
+        found: &FoundManifest,
+        content: AttachedContent,
+        blob: &Blob,
+        location: Location,
+        image: &Image,
+        verifier: &Verifier,
+    ) -> Result<(), VerifyError> {
+        let verified = match &content {
+            AttachedContent::Other => return Ok(()),
+            AttachedContent::UnsignedStatement(statement) => {
+                let bare = Bare {
+                    statement: statement.clone(),
+                    blob: blob.clone(),
+                    manifest: found.manifest.clone(),
+                    location,
+                    done: false,
+                };
+                self.bare.push(bare);
+                return Ok(());
+            }
+            AttachedContent::Bundle(bundle) if matches!(bundle.content(), BundleContent::Envelope(_)) => {
+                verifier.verify_bundle(bundle, blob)?
+            }
+            AttachedContent::Envelope(envelope) => verifier.verify_envelope(envelope, blob)?,
+            AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
+                let signature = sign_of(&content, blob, &found.hangs_on, image, verifier)?;
+                self.evidence.signatures.push(signature);
+                return Ok(());
+            }
+        };
+        if verified.is_image_signature() {
+            let signatures = signatures_of(&verified, image)?;
+            self.evidence.signatures.extend(signatures);
+            return Ok(());
+        }
+        self.evidence.attestations.push(verified.about(image, location)?);
+        Ok(())
+    }
+
+    /// Ties bare statements to the signatures over their manifests, or over the index.
+    fn resolve_bare(&mut self, image: &Image) {
+        for bare in self.bare.iter_mut().filter(|bare| !bare.done) {
+            for signature in &self.evidence.signatures {
+                let statement = bare.statement.clone();
+                let verified = if signature.about() == bare.manifest.digest() {
+                    VerifiedStatement::assert_through_manifest(statement, &bare.blob, &bare.manifest, signature)
+                } else if signature.about() == image.digest() && image.is_index() {
+                    VerifiedStatement::assert_through_index(
+                        statement,
+                        &bare.blob,
+                        &bare.manifest,
+                        image.root(),
+                        signature,
+                    )
+                } else {
+                    continue;
+                };
+                let direct = signature.about() == bare.manifest.digest();
+                match verified.and_then(|verified| verified.about(image, bare.location.clone())) {
+                    Ok(attestation) => {
+                        self.evidence.attestations.push(attestation);
+                        bare.done |= direct;
+                    }
+                    Err(error) if direct => {
+                        let hint = Some(bare.statement.predicate_type().clone());
+                        self.rejections.push(rejection(&error, &bare.location, hint));
+                        bare.done = true;
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn fetch(place: usize, layer: Descriptor, source: &Source<'_>) -> Fetched {
+    let stores = [Some(source.store), source.referrers_from];
+    let mut last = None;
+    for store in stores.into_iter().flatten() {
+        match store.blob(&layer, source.limits.blob_bytes).await {
+            Ok(blob) => return Fetched { place, layer, blob: Ok(blob) },
+            Err(error) => {
+                let not_found = error.is_not_found();
+                last = Some(failure(&error));
+                if !not_found {
+                    break;
+                }
+            }
+        }
+    }
+    let missing = Failure { code: Code::NotFound, message: "no store was asked".to_owned(), undecided: true };
+    Fetched { place, layer, blob: Err(last.unwrap_or(missing)) }
+}
+
+fn sign_of(
+    content: &AttachedContent,
+    blob: &Blob,
+    hangs_on: &Digest,
+    image: &Image,
+    verifier: &Verifier,
+) -> Result<ImageSignature, VerifyError> {
+    let bytes =
+        image.digests().into_iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| bytes.cloned());
+    verifier.verify_image_signature(content, blob, hangs_on, &bytes.unwrap_or_default())
+}
+
+/// A signing statement may be about the image and about several of its parts.
+fn signatures_of(verified: &VerifiedStatement, image: &Image) -> Result<Vec<ImageSignature>, VerifyError> {
+    let digests = image.digests();
+    let signatures: Vec<ImageSignature> =
+        digests.iter().filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes).ok()).collect();
+    if signatures.is_empty() {
+        let subjects = verified.statement().subjects();
+        return Err(VerifyError::SubjectMismatch { about: subjects.iter().filter_map(Subject::digest).collect() });
+    }
+    Ok(signatures)
+}
+
+fn location(found: &FoundManifest, layer: &Digest) -> Location {
+    Location {
+        layout: found.seen.first().copied().unwrap_or(EvidenceLayout::Referrer),
+        seen: found.seen.iter().copied().collect(),
+        manifest: found.manifest.digest().clone(),
+        layer: layer.clone(),
+        hangs_on: found.hangs_on.clone(),
+    }
+}
+
+/// What annotations say about a document's type. Unsigned.
+pub(super) fn hint(found: &FoundManifest, layer: &Descriptor) -> Option<PredicateType> {
+    let own =
+        layer.annotation(annotations::PREDICATE_TYPE).or_else(|| layer.annotation(annotations::COSIGN_PREDICATE_TYPE));
+    let manifest = found.manifest.as_image().map(|image| &image.annotations);
+    let outer = manifest.and_then(|notes| {
+        notes.get(annotations::BUNDLE_PREDICATE_TYPE).or_else(|| notes.get(annotations::PREDICATE_TYPE))
+    });
+    own.or(outer.map(String::as_str)).map(PredicateType::new)
+}
+
+fn from_failure(failure: &Failure, manifest: String, layer: Option<Digest>, layout: EvidenceLayout) -> Rejection {
+    Rejection {
+        manifest,
+        layer,
+        layout,
+        predicate_type: None,
+        code: failure.code,
+        message: failure.message.clone(),
+        expected: None,
+        got: None,
+        undecided: failure.undecided,
+    }
+}
+
+fn rejection(error: &VerifyError, location: &Location, predicate_type: Option<PredicateType>) -> Rejection {
+    let (expected, got) = match error {
+        VerifyError::SubjectMismatch { about } => {
+            (Some(location.hangs_on.to_string()), about.first().map(ToString::to_string))
+        }
+        VerifyError::OtherManifest { expected, about } => (Some(expected.to_string()), Some(about.clone())),
+        VerifyError::NoTrustedSignature { hint, .. } => (
+            Some("a signature by one of the given keys".to_owned()),
+            hint.as_ref().map(|hint| format!("key hint {hint}")),
+        ),
+        VerifyError::PayloadType { found } => {
+            (Some("application/vnd.in-toto+json".to_owned()), Some(found.to_string()))
+        }
+        _ => (None, None),
+    };
+    Rejection {
+        manifest: location.manifest.to_string(),
+        layer: Some(location.layer.clone()),
+        layout: location.layout,
+        predicate_type,
+        code: error.code(),
+        message: error.to_string(),
+        expected,
+        got,
+        undecided: matches!(error, VerifyError::Content(_)),
+    }
+}

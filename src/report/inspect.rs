@@ -1,0 +1,159 @@
+//! The report of `inspect`: what a document says of itself. Nothing in it is verified.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::list::ListReport;
+use crate::crypto::PublicKey;
+use crate::digest::Digest;
+use crate::intoto::{Statement, Subject};
+use crate::limits::Limits;
+use crate::media_type::PredicateType;
+use crate::sigstore::{BundleContent, VerificationMaterial};
+use crate::verify::{AttachedContent, AttachedError};
+
+/// A signature as a document carries it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SignatureEntry {
+    /// The hint about the key, which decides nothing.
+    pub hint: Option<String>,
+    /// Length in bytes.
+    pub bytes: usize,
+}
+
+/// A document of evidence. Not verified.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DocumentReport {
+    /// `bundle v0.3`, `envelope`, `statement`, `simple signing` or `other`.
+    pub form: String,
+    /// The document's digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The statement's `_type`.
+    pub statement_type: Option<String>,
+    /// The statement's predicate type.
+    pub predicate_type: Option<PredicateType>,
+    /// What the statement is about, as `name@digest`.
+    pub subjects: Vec<String>,
+    /// Signatures.
+    pub signatures: Vec<SignatureEntry>,
+    /// `public key`, `certificate` or null.
+    pub material: Option<String>,
+    /// Transparency log entries that came with it.
+    pub log_entries: usize,
+    /// Timestamps that came with it.
+    pub timestamps: usize,
+}
+
+/// A public key.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct KeyReport {
+    /// The algorithm.
+    pub algorithm: String,
+    /// SHA-256 of the DER form.
+    pub fingerprint: Digest,
+    /// The hint that bundles carry.
+    pub hint: String,
+}
+
+/// The report of `inspect`, `attestry/inspect/v1`. Nothing in it is verified.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct InspectReport {
+    /// `attestry/inspect/v1`.
+    pub schema: String,
+    /// What was inspected.
+    pub what: String,
+    /// What is attached, when it is an image.
+    pub image: Option<ListReport>,
+    /// The documents.
+    pub documents: Vec<DocumentReport>,
+    /// The key, when it is one.
+    pub key: Option<KeyReport>,
+}
+
+impl InspectReport {
+    /// An empty report.
+    pub fn new(what: String) -> Self {
+        Self { schema: "attestry/inspect/v1".to_owned(), what, image: None, documents: Vec::new(), key: None }
+    }
+}
+
+impl KeyReport {
+    /// Reports a key.
+    pub fn of(key: &PublicKey) -> Self {
+        Self { algorithm: key.algorithm().to_string(), fingerprint: key.fingerprint(), hint: key.hint() }
+    }
+}
+
+impl DocumentReport {
+    /// Reports a document.
+    ///
+    /// # Errors
+    /// [`AttachedError`] when its payload is no statement.
+    pub fn of(content: &AttachedContent, digest: &Digest, size: u64, limits: &Limits) -> Result<Self, AttachedError> {
+        let statement = content.unverified_statement(limits)?;
+        let mut report = Self {
+            form: "other".to_owned(),
+            digest: digest.clone(),
+            size,
+            statement_type: statement.as_ref().map(|known| known.statement_type().as_str().to_owned()),
+            predicate_type: statement.as_ref().map(|known| known.predicate_type().clone()),
+            subjects: statement.as_ref().map(Statement::subjects).unwrap_or_default().iter().map(subject).collect(),
+            signatures: Vec::new(),
+            material: None,
+            log_entries: 0,
+            timestamps: 0,
+        };
+        match content {
+            AttachedContent::Bundle(bundle) => {
+                report.form = format!("bundle {}", bundle.version().as_str());
+                report.log_entries = bundle.log_entries();
+                report.timestamps = bundle.timestamps();
+                let hint = match bundle.material() {
+                    VerificationMaterial::PublicKey { hint } => {
+                        report.material = Some("public key".to_owned());
+                        hint.clone()
+                    }
+                    VerificationMaterial::Certificates(_) => {
+                        report.material = Some("certificate".to_owned());
+                        None
+                    }
+                };
+                report.signatures = match bundle.content() {
+                    BundleContent::Message(message) => vec![SignatureEntry { hint, bytes: message.signature.len() }],
+                    BundleContent::Envelope(envelope) => envelope
+                        .signatures()
+                        .iter()
+                        .map(|known| SignatureEntry {
+                            hint: known.keyid.clone().or_else(|| hint.clone()),
+                            bytes: known.signature.len(),
+                        })
+                        .collect(),
+                };
+            }
+            AttachedContent::Envelope(envelope) => {
+                report.form = "envelope".to_owned();
+                let entries = envelope.signatures().iter();
+                report.signatures = entries
+                    .map(|known| SignatureEntry { hint: known.keyid.clone(), bytes: known.signature.len() })
+                    .collect();
+            }
+            AttachedContent::SimpleSigning(signing) => {
+                report.form = "simple signing".to_owned();
+                report.subjects = signing.unverified_about().iter().map(ToString::to_string).collect();
+            }
+            AttachedContent::UnsignedStatement(_) => report.form = "statement, unsigned".to_owned(),
+            AttachedContent::Other => {}
+        }
+        Ok(report)
+    }
+}
+
+fn subject(subject: &Subject) -> String {
+    let digest = subject.digest().map_or_else(|| "no digest that counts".to_owned(), |digest| digest.to_string());
+    match &subject.name {
+        Some(name) => format!("{name}@{digest}"),
+        None => digest,
+    }
+}

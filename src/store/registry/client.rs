@@ -1,0 +1,448 @@
+//! One HTTP request: where it may go, how long it may take, how often it is tried.
+//!
+//! Redirects are followed here and not by the HTTP library, since three rules hold at every hop: `Authorization` stays
+//! with the origin it was made for, https never turns into http, and plain HTTP goes to named hosts only.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url, redirect};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::body::{Payload, streamed};
+use super::error::{ERROR_BODY_BYTES, display_url, explain};
+use crate::limits::Limits;
+use crate::store::StoreError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest pause that a registry can impose on us. Docker Hub's windows are hours; then an error is the better answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE_MILLISECONDS: u64 = 200;
+/// Storage behind a registry is one hop away, mirrors add another; the rest is a loop.
+const REDIRECTS: usize = 5;
+
+/// How a request may be tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Doing it twice is the same as once.
+    Safe,
+    /// Only when the registry said that it did nothing (429).
+    WhenRefused,
+}
+
+/// A request as it is to be made.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    pub(super) repeat: Repeat,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, repeat: Repeat::Safe }
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// The attempts that one operation has, shared by its requests and the reading of their bodies.
+pub(super) struct Attempts {
+    left: u32,
+    made: u32,
+}
+
+impl Attempts {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self { left: limits.attempts.saturating_sub(1), made: 0 }
+    }
+
+    /// Waits before another attempt; `false` when there is none left.
+    pub(super) async fn again(&mut self, asked: Option<Duration>) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        let backoff = FIRST_PAUSE_MILLISECONDS << self.made.min(8);
+        self.made += 1;
+        let pause = asked.unwrap_or_else(|| Duration::from_millis(backoff / 2 + random_below(backoff)));
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        true
+    }
+}
+
+/// A random number, so that clients which failed together do not come back together.
+pub(super) fn random_below(bound: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_le_bytes(bytes) % bound.max(1),
+        Err(_) => bound / 2,
+    }
+}
+
+/// Makes requests for one registry. The two HTTP clients are built when first needed.
+pub(super) struct Client {
+    place: String,
+    plain: OnceLock<reqwest::Client>,
+    secure: OnceLock<reqwest::Client>,
+    insecure_http: Vec<String>,
+    limits: Limits,
+    offline: bool,
+    slots: Semaphore,
+}
+
+/// What came back: status and headers; the body is still to be read.
+pub(super) struct Answer<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The address that answered, after redirects.
+    pub(super) url: Url,
+    /// Whether another origin answered than was asked. Its challenges are not ours to answer.
+    pub(super) crossed: bool,
+    response: reqwest::Response,
+    idle: Duration,
+    /// Given back when the body was read or dropped.
+    slot: Option<SemaphorePermit<'a>>,
+}
+
+impl Answer<'_> {
+    /// The next piece of the body.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
+        match timeout(self.idle, self.response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(explain(&error.without_url())),
+            Err(_) => Err(format!("no data for {} s", self.idle.as_secs())),
+        }
+    }
+
+    /// The body; `None` when it is longer than `limit` bytes, of which no more are read.
+    pub(super) async fn body(&mut self, limit: u64) -> Result<Option<Bytes>, String> {
+        if self.length().is_some_and(|length| length > limit) {
+            return Ok(None);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if u64::try_from(body.len()).unwrap_or(u64::MAX) > limit {
+                return Ok(None);
+            }
+        }
+        Ok(Some(body.into()))
+    }
+
+    /// Reads the rest of a short body that nobody wants, so that the connection can be used again.
+    pub(super) async fn drain(&mut self) {
+        let _ = self.body(ERROR_BODY_BYTES).await;
+    }
+
+    /// `Content-Length`.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH.as_str())?.parse().ok()
+    }
+
+    /// A header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim)
+    }
+
+    /// The pause that the registry asks for; its other form, a date, is left to our own back-off.
+    fn retry_after(&self) -> Option<Duration> {
+        self.header(RETRY_AFTER.as_str())?.parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Statuses that may be gone at the next attempt.
+fn may_pass(status: StatusCode, repeat: Repeat) -> bool {
+    match status.as_u16() {
+        429 => true,
+        408 | 500 | 502 | 503 | 504 => repeat == Repeat::Safe,
+        _ => false,
+    }
+}
+
+/// `localhost`, 127.0.0.0/8 or `::1`. What such names resolve to never leaves the machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl Client {
+    pub(super) fn new(place: String, limits: &Limits, insecure_http: Vec<String>, offline: bool) -> Self {
+        Self {
+            place,
+            plain: OnceLock::new(),
+            secure: OnceLock::new(),
+            insecure_http,
+            limits: limits.clone(),
+            offline,
+            slots: Semaphore::new(limits.concurrent_requests.max(1)),
+        }
+    }
+
+    /// Whether plain HTTP may be spoken with the host of `url`.
+    pub(super) fn may_be_plain(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or(80));
+        let named = |name: &String| name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&with_port);
+        is_loopback(url) || self.insecure_http.iter().any(named)
+    }
+
+    /// An answer of the registry that breaks its protocol.
+    pub(super) fn protocol(&self, detail: impl Into<String>) -> StoreError {
+        StoreError::Protocol { place: self.place.clone(), detail: detail.into() }
+    }
+
+    /// A registry that cannot be used now.
+    pub(super) fn unavailable(&self, detail: impl Into<String>) -> StoreError {
+        StoreError::Unavailable { place: self.place.clone(), detail: detail.into() }
+    }
+
+    /// Sends a request, again if that may help. Every status is an answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when no answer came, [`StoreError::Protocol`] for a redirect that must not be
+    /// followed, [`StoreError::Offline`].
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        attempts: &mut Attempts,
+    ) -> Result<Answer<'_>, StoreError> {
+        // The semaphore is never closed, so there is always a slot in the end.
+        let slot = self.slots.acquire().await.ok();
+        let mut answer = self.attempt(call, authorization, attempts, REDIRECTS).await?;
+        answer.slot = slot;
+        Ok(answer)
+    }
+
+    /// Sends a request outside the bound on requests in flight: a sign-in on behalf of one that holds a slot would
+    /// wait for itself. Redirects are refused, as the request is made to carry credentials to one place.
+    ///
+    /// # Errors
+    /// Like [`Client::send`].
+    pub(super) async fn sign_in(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        attempts: &mut Attempts,
+    ) -> Result<Answer<'_>, StoreError> {
+        self.attempt(call, authorization, attempts, 0).await
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        attempts: &mut Attempts,
+        redirects: usize,
+    ) -> Result<Answer<'_>, StoreError> {
+        loop {
+            match self.follow(call, authorization, redirects).await? {
+                Ok(mut answer) => {
+                    if !may_pass(answer.status, call.repeat) || !attempts.again(answer.retry_after()).await {
+                        return Ok(answer);
+                    }
+                    answer.drain().await;
+                }
+                Err(detail) => {
+                    // What rustls says of a certificate that it does not trust; the next attempt would meet the same one.
+                    let lasting = detail.contains("invalid peer certificate");
+                    if lasting || call.repeat != Repeat::Safe || !attempts.again(None).await {
+                        return Err(self.unavailable(detail));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt, with its redirects.
+    async fn follow(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        redirects: usize,
+    ) -> Result<Result<Answer<'_>, String>, StoreError> {
+        let mut url = call.url.clone();
+        let mut authorization = authorization;
+        let mut crossed = false;
+        for _ in 0..=redirects {
+            let mut answer = match self.once(call, &url, authorization).await? {
+                Ok(answer) => answer,
+                Err(detail) => return Ok(Err(detail)),
+            };
+            let read_only = call.method == Method::GET || call.method == Method::HEAD;
+            let target = answer.header(LOCATION.as_str()).filter(|_| answer.status.is_redirection() && read_only);
+            let Some(target) = target else {
+                answer.crossed = crossed;
+                return Ok(Ok(answer));
+            };
+            let target = self.resolve(&url, target)?;
+            if target.origin() != call.url.origin() {
+                // Once gone it stays gone: a way back through a foreign origin is not ours any more.
+                authorization = None;
+                crossed = true;
+            }
+            url = target;
+        }
+        Err(self.protocol(format!("more than {redirects} redirects, the last to {}", display_url(&url))))
+    }
+
+    /// An address that the registry gave, relative to the one that was asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Protocol`] when it leads from https to http, to plain HTTP where that is not allowed, or nowhere.
+    pub(super) fn resolve(&self, base: &Url, target: &str) -> Result<Url, StoreError> {
+        let mut url =
+            base.join(target).map_err(|_| self.protocol("an address that is none in `Location` or `Link`"))?;
+        // The HTTP library would make an `Authorization` header of these.
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        if cleared.is_err() || !matches!(url.scheme(), "http" | "https") {
+            return Err(self.protocol(format!("sends us to a kind of address that is not HTTP: {}", url.scheme())));
+        }
+        if url.scheme() == "http" && (base.scheme() == "https" || !self.may_be_plain(&url)) {
+            return Err(self.protocol(format!("sends us to plain HTTP, which is refused: {}", display_url(&url))));
+        }
+        url.set_fragment(None);
+        Ok(url)
+    }
+
+    /// One request and its answer. The inner error is one of the network, the outer one is final.
+    async fn once(
+        &self,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Result<Answer<'_>, String>, StoreError> {
+        if self.offline {
+            return Err(StoreError::Offline { place: self.place.clone() });
+        }
+        let idle = Duration::from_secs(self.limits.idle_seconds);
+        let mut headers = call.headers.clone();
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        let mut request = self.http(url)?.request(call.method.clone(), url.clone());
+        let progress = std::sync::Arc::new(AtomicU64::new(0));
+        match &call.payload {
+            Payload::Empty => {}
+            Payload::Bytes(bytes) => request = request.body(bytes.clone()),
+            Payload::Content(content) => {
+                // A stream has no known length; without the header it would go chunked, which registries refuse.
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(content.length()));
+                request = request.body(streamed(content, std::sync::Arc::clone(&progress)));
+            }
+        }
+        let mut sending = std::pin::pin!(request.headers(headers).send());
+        let mut seen = 0;
+        // An upload may take longer than any idle time; only one that moves nothing is given up.
+        let response = loop {
+            if let Ok(done) = timeout(idle, sending.as_mut()).await {
+                break done;
+            }
+            let now = progress.load(Ordering::Relaxed);
+            if now == seen {
+                return Ok(Err(format!("no answer for {} s from {}", idle.as_secs(), display_url(url))));
+            }
+            seen = now;
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => return Ok(Err(format!("{}: {}", display_url(url), explain(&error.without_url())))),
+        };
+        Ok(Ok(Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            url: url.clone(),
+            crossed: false,
+            response,
+            idle,
+            slot: None,
+        }))
+    }
+
+    /// The HTTP client for the scheme. Loading the system's root certificates takes longer than a whole verification
+    /// on loopback, so the one for plain HTTP has none, and so could never speak TLS with anybody.
+    fn http(&self, url: &Url) -> Result<&reqwest::Client, StoreError> {
+        let secure = url.scheme() == "https";
+        let cell = if secure { &self.secure } else { &self.plain };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("attestry/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never());
+        let builder = if secure { builder } else { builder.http1_only().no_proxy().tls_certs_only([]) };
+        let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
+        Ok(cell.get_or_init(|| client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(insecure: &[&str]) -> Client {
+        let insecure = insecure.iter().map(ToString::to_string).collect();
+        Client::new("registry.example/app".to_owned(), &Limits::default(), insecure, false)
+    }
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn loopback_may_be_plain_and_other_hosts_only_by_name() {
+        let client = client(&["registry.example", "other.example:5000"]);
+        for plain in [
+            "http://localhost:1/",
+            "http://127.8.9.1/",
+            "http://[::1]:5000/",
+            "http://registry.example:7/",
+            "http://other.example:5000/",
+        ] {
+            assert!(client.may_be_plain(&url(plain)), "{plain}");
+        }
+        for secure in ["http://other.example/", "http://localhost.example/", "http://128.0.0.1/", "http://[::2]/"] {
+            assert!(!client.may_be_plain(&url(secure)), "{secure}");
+        }
+    }
+
+    #[test]
+    fn an_address_never_leads_from_https_to_http() {
+        let client = client(&["registry.example"]);
+        let base = url("https://registry.example/v2/");
+        for target in ["http://registry.example/x", "http://127.0.0.1/x", "ftp://registry.example/x", "data:,x"] {
+            assert!(matches!(client.resolve(&base, target), Err(StoreError::Protocol { .. })), "{target}");
+        }
+        let plain = url("http://registry.example/v2/");
+        assert!(client.resolve(&plain, "http://third.example/x").is_err());
+        assert_eq!(client.resolve(&plain, "/x?y=1").unwrap().as_str(), "http://registry.example/x?y=1");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_dropped() {
+        let resolved = client(&[]).resolve(&url("https://registry.example/"), "https://a:b@third.example/x").unwrap();
+        assert_eq!(resolved.as_str(), "https://third.example/x");
+    }
+
+    #[test]
+    fn only_faults_that_may_pass_are_tried_again() {
+        for (status, safe, refused) in [(429, true, true), (503, true, false), (501, false, false), (404, false, false)]
+        {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!((may_pass(status, Repeat::Safe), may_pass(status, Repeat::WhenRefused)), (safe, refused));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who refers to a manifest: the referrers API, or the tag that stands in for it.
+//!
+//! An empty answer lets an image pass where evidence speaks against it, so only the registry's clear "there is none" is
+//! one; everything else is an error.
+//!
+//! Source: distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
+
+use std::collections::HashSet;
+
+use reqwest::StatusCode;
+
+use super::Registry;
+use super::read::{Document, Marked, Pages, manifest_call, own_media_type};
+use crate::content::Blob;
+use crate::digest::Digest;
+use crate::limits::Limits;
+use crate::media_type::MediaType;
+use crate::oci::{Descriptor, Manifest};
+use crate::reference::Tag;
+use crate::store::StoreError;
+
+/// What the referrers tag holds.
+pub(super) enum Listed {
+    /// There is no such tag.
+    Nothing,
+    /// An index of referrers.
+    Index(Box<Marked>),
+    /// An image manifest: `cosign copy` writes such.
+    Image,
+}
+
+impl Registry {
+    pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
+        if let Some(referrers) = self.referrers_api(subject).await? {
+            return Ok(referrers);
+        }
+        match self.referrers_tag(&Tag::of_referrers(subject)).await? {
+            Listed::Index(marked) => {
+                let children = marked.manifest.as_index().map(|index| index.children()).unwrap_or_default();
+                let mut list = List::default();
+                list.extend(self, children.iter().map(|child| child.descriptor.clone()))?;
+                Ok(list.referrers)
+            }
+            Listed::Nothing | Listed::Image => Ok(Vec::new()),
+        }
+    }
+
+    /// Asks the referrers API; `None` when the registry does not have it.
+    ///
+    /// It does not have it when it answers 404, 405 or 501, or 200 with something that is no index, as those do that
+    /// answer every address with a web page. No filter is sent: a registry that filters by another understanding of
+    /// artifact types would hide evidence.
+    async fn referrers_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, StoreError> {
+        let mut list = List::default();
+        let mut pages = Pages::new(self.url(&format!("referrers/{subject}"))?);
+        let mut first = true;
+        while let Some(url) = pages.next(self)? {
+            let page = match self.try_document(&manifest_call(url), self.limits.manifest_bytes).await? {
+                Ok(page) => page,
+                Err(mut answer) => {
+                    let unsupported = matches!(
+                        answer.status,
+                        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+                    );
+                    if first && unsupported {
+                        answer.drain().await;
+                        return Ok(None);
+                    }
+                    return Err(self.refusal(answer, format!("referrers of {subject}")).await);
+                }
+            };
+            if !is_index(&page) {
+                if first {
+                    return Ok(None);
+                }
+                return Err(self.client.protocol(format!("a page of referrers of {subject} that is no index")));
+            }
+            pages.turn(self, &page)?;
+            let blob = Blob::of_bytes(MediaType::OCI_INDEX, page.body);
+            let index = Manifest::read(blob, &self.list_limits()).map_err(|cause| self.manifest_error(cause))?;
+            let children = index.as_index().map(|index| index.children()).unwrap_or_default();
+            list.extend(self, children.iter().map(|child| child.descriptor.clone()))?;
+            first = false;
+        }
+        Ok(Some(list.referrers))
+    }
+
+    /// Reads the tag that stands in for the API.
+    pub(super) async fn referrers_tag(&self, tag: &Tag) -> Result<Listed, StoreError> {
+        match self.marked_manifest(tag.as_str(), None, &self.list_limits()).await {
+            Ok(marked) if marked.manifest.as_index().is_some() => Ok(Listed::Index(Box::new(marked))),
+            Ok(_) => Ok(Listed::Image),
+            Err(error) if error.is_not_found() => Ok(Listed::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A list of referrers is an index in form only, and may have more entries than an image has platforms.
+    fn list_limits(&self) -> Limits {
+        Limits { index_children: self.limits.referrers, ..self.limits.clone() }
+    }
+}
+
+/// Whether an answer is an index, by its header, or by itself where the header says nothing.
+fn is_index(page: &Document) -> bool {
+    match &page.media_type {
+        Some(media_type) => *media_type == MediaType::OCI_INDEX,
+        None => own_media_type(&page.body) == Some(MediaType::OCI_INDEX),
+    }
+}
+
+/// Referrers in the order of the registry, each once.
+#[derive(Default)]
+struct List {
+    referrers: Vec<Descriptor>,
+    seen: HashSet<Digest>,
+}
+
+impl List {
+    fn extend(&mut self, registry: &Registry, found: impl Iterator<Item = Descriptor>) -> Result<(), StoreError> {
+        for descriptor in found {
+            if !self.seen.insert(descriptor.digest.clone()) {
+                continue;
+            }
+            if self.referrers.len() >= registry.limits.referrers {
+                let detail = format!("more than {} referrers of one manifest", registry.limits.referrers);
+                return Err(registry.client.protocol(detail));
+            }
+            self.referrers.push(descriptor);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! Integration tests: one binary, so that everything links once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "clippy knows functions marked as tests only, not what they call"
+)]
+
+mod registry_faults;
+mod registry_peers;
+mod store_contract;
+mod support;

@@ -1,0 +1,463 @@
+//! A registry in this process that can be told to misbehave, and that remembers every request.
+//!
+//! Plain HTTP/1.1 on threads of its own, so that it shares nothing with the client that it tests.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
+
+use attestry::digest::Digest;
+use attestry::oci::{Descriptor, Manifest};
+use base64::Engine;
+
+/// The name and password that the registry takes.
+pub(crate) const USER: &str = "alice";
+pub(crate) const PASSWORD: &str = "open:sesame";
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Auth {
+    #[default]
+    None,
+    Basic,
+    Bearer,
+}
+
+/// What is wrong with the registry. The default is a registry of distribution-spec 1.1.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
+pub(crate) struct Faults {
+    pub(crate) no_referrers_api: bool,
+    pub(crate) no_oci_subject: bool,
+    pub(crate) no_etag: bool,
+    pub(crate) page_size: Option<usize>,
+    pub(crate) auth: Auth,
+    /// Requests that get 429 with `Retry-After: 0`.
+    pub(crate) throttle_first: usize,
+    /// Requests that a token is good for.
+    pub(crate) expire_token_after: Option<usize>,
+    pub(crate) wrong_digest_header: bool,
+    /// Answers with a body that end before they should.
+    pub(crate) truncate_first: usize,
+    /// Bodies end with the connection, without a `Content-Length`.
+    pub(crate) no_length: bool,
+    pub(crate) absolute_location: bool,
+    /// Origin that uploads, blobs, later pages or the token realm are sent to.
+    pub(crate) uploads_at: Option<String>,
+    pub(crate) blobs_at: Option<String>,
+    pub(crate) next_page_at: Option<String>,
+    pub(crate) realm: Option<String>,
+    /// The first two requests whose line contains this wait for each other.
+    pub(crate) meet: Option<String>,
+    /// Answers that are given instead, first match first.
+    pub(crate) canned: Vec<Canned>,
+}
+
+/// A fixed answer to all requests whose line (`GET /v2/…`) contains a text.
+#[derive(Clone)]
+pub(crate) struct Canned {
+    pub(crate) request: &'static str,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Canned {
+    pub(crate) fn status(request: &'static str, status: u16) -> Self {
+        Self { request, status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn body(request: &'static str, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { request, status: 200, headers: vec![("Content-Type", media_type.to_owned())], body: body.into() }
+    }
+}
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// `GET /v2/…`
+    pub(crate) line: String,
+    pub(crate) authorization: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    blobs: BTreeMap<String, Vec<u8>>,
+    manifests: BTreeMap<String, (String, Vec<u8>)>,
+    tags: BTreeMap<String, String>,
+    seen: Vec<Seen>,
+    throttled: usize,
+    truncated: usize,
+    met: usize,
+    uploads: usize,
+    tokens: BTreeMap<String, usize>,
+}
+
+struct Shared {
+    faults: Faults,
+    origin: String,
+    barrier: Barrier,
+    state: Mutex<State>,
+}
+
+struct Request {
+    method: String,
+    path: String,
+    query: String,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    fn header(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn error(status: u16, code: &str) -> Self {
+        Self::new(status).body(format!(r#"{{"errors":[{{"code":"{code}","message":"said the test"}}]}}"#))
+    }
+}
+
+/// The registry. Its threads end with the process.
+pub(crate) struct TestRegistry {
+    shared: Arc<Shared>,
+}
+
+impl TestRegistry {
+    pub(crate) fn start(faults: Faults) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared { faults, origin, barrier: Barrier::new(2), state: Mutex::default() });
+        let server = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&server);
+                std::thread::spawn(move || serve(&stream, &shared));
+            }
+        });
+        Self { shared }
+    }
+
+    /// `127.0.0.1:port`
+    pub(crate) fn host(&self) -> &str {
+        self.shared.origin.strip_prefix("http://").unwrap()
+    }
+
+    /// `http://127.0.0.1:port`
+    pub(crate) fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// How many requests contain a text in their line.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.state().seen.iter().filter(|seen| seen.line.contains(text)).count()
+    }
+
+    /// Forgets the requests, keeps the content.
+    pub(crate) fn forget(&self) {
+        self.state().seen.clear();
+    }
+
+    pub(crate) fn put_blob(&self, digest: &Digest, bytes: &[u8]) {
+        self.state().blobs.insert(digest.to_string(), bytes.to_vec());
+    }
+
+    pub(crate) fn put_manifest(&self, tag: Option<&str>, media_type: &str, bytes: &[u8]) -> Digest {
+        let digest = Digest::sha256(bytes);
+        let mut state = self.state();
+        state.manifests.insert(digest.to_string(), (media_type.to_owned(), bytes.to_vec()));
+        if let Some(tag) = tag {
+            state.tags.insert(tag.to_owned(), digest.to_string());
+        }
+        digest
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+}
+
+fn serve(stream: &TcpStream, shared: &Shared) {
+    // Head and body go out in two writes; without this the second waits 40 ms for the client's acknowledgement.
+    stream.set_nodelay(true).unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut writer = stream;
+    while let Some(request) = read_request(&mut reader) {
+        let reply = shared.answer(&request);
+        let mut length = reply.body.len();
+        let mut truncated = false;
+        if reply.status == 200 && request.method == "GET" && !request.path.contains("/token") {
+            let mut state = shared.state.lock().unwrap();
+            truncated = state.truncated < shared.faults.truncate_first;
+            state.truncated += usize::from(truncated);
+        }
+        let mut head = format!("HTTP/1.1 {} Said\r\n", reply.status);
+        for (name, value) in &reply.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let ends = shared.faults.no_length && request.method == "GET";
+        match ends {
+            true => head.push_str("Connection: close\r\n\r\n"),
+            false => head.push_str(&format!("Content-Length: {length}\r\n\r\n")),
+        }
+        length = if truncated { length / 2 } else { length };
+        let body = if request.method == "HEAD" { &[][..] } else { &reply.body[..length] };
+        let written = writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body));
+        if written.is_err() || truncated || ends {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    assert!(!headers.contains_key("transfer-encoding"), "registries want a length");
+    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    Some(Request { method, path: path.to_owned(), query: query.to_owned(), headers, body })
+}
+
+impl Request {
+    fn query(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn line(&self) -> String {
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        format!("{} {}{mark}{}", self.method, self.path, self.query)
+    }
+
+    fn authorization(&self) -> Option<&str> {
+        self.headers.get("authorization").map(String::as_str)
+    }
+}
+
+fn basic() -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}")))
+}
+
+impl Shared {
+    fn answer(&self, request: &Request) -> Reply {
+        let line = request.line();
+        let meets = {
+            let mut state = self.state.lock().unwrap();
+            let authorization = request.authorization().map(str::to_owned);
+            state.seen.push(Seen { line: line.clone(), authorization });
+            if state.throttled < self.faults.throttle_first {
+                state.throttled += 1;
+                return Reply::error(429, "TOOMANYREQUESTS").header("Retry-After", 0);
+            }
+            let meets = state.met < 2 && self.faults.meet.as_ref().is_some_and(|text| line.contains(text));
+            state.met += usize::from(meets);
+            meets
+        };
+        let reply = self.reply(request, &line);
+        if meets {
+            self.barrier.wait();
+        }
+        reply
+    }
+
+    fn reply(&self, request: &Request, line: &str) -> Reply {
+        if request.path == "/token" {
+            return self.token(request);
+        }
+        if let Some(challenge) = self.challenge(request) {
+            return Reply::error(401, "UNAUTHORIZED").header("WWW-Authenticate", challenge);
+        }
+        if let Some(canned) = self.faults.canned.iter().find(|canned| line.contains(canned.request)) {
+            let reply = Reply::new(canned.status).body(canned.body.clone());
+            return canned.headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value));
+        }
+        let rest = request.path.strip_prefix("/v2/").unwrap_or_default();
+        let parts: Vec<&str> = rest.split('/').collect();
+        match (request.method.as_str(), parts.as_slice()) {
+            ("GET" | "HEAD", [.., "manifests", reference]) => self.manifest(reference),
+            ("PUT", [.., "manifests", reference]) => self.put_manifest(reference, request),
+            ("GET" | "HEAD", [.., "blobs", digest]) => self.blob(request, digest),
+            ("POST", [.., "blobs", "uploads", ""]) => self.begin_upload(request),
+            ("PUT", [.., "blobs", "uploads", _]) => self.finish_upload(request),
+            ("GET", [.., "referrers", digest]) if !self.faults.no_referrers_api => self.referrers(request, digest),
+            ("GET", [.., "tags", "list"]) => self.tags(request),
+            _ => Reply::new(404).body("404 page not found"),
+        }
+    }
+
+    /// The challenge for a request that may not pass.
+    fn challenge(&self, request: &Request) -> Option<String> {
+        match self.faults.auth {
+            Auth::None => None,
+            Auth::Basic => (request.authorization() != Some(&basic())).then(|| r#"Basic realm="the test""#.to_owned()),
+            Auth::Bearer => {
+                let write = !matches!(request.method.as_str(), "GET" | "HEAD");
+                let wanted = if write { "push" } else { "pull" };
+                let mut state = self.state.lock().unwrap();
+                let token = request.authorization().and_then(|value| value.strip_prefix("Bearer "));
+                let left = token.filter(|token| token.contains(wanted)).and_then(|token| state.tokens.get_mut(token));
+                if let Some(left) = left.filter(|left| **left > 0) {
+                    *left -= 1;
+                    return None;
+                }
+                let realm = self.faults.realm.clone().unwrap_or_else(|| format!("{}/token", self.origin));
+                let name = request.path.trim_start_matches("/v2/").split('/').next().unwrap_or_default();
+                Some(format!(r#"Bearer realm="{realm}",service="the test",scope="repository:{name}:{wanted}""#))
+            }
+        }
+    }
+
+    fn token(&self, request: &Request) -> Reply {
+        if request.method == "POST" {
+            let body = String::from_utf8(request.body.clone()).unwrap();
+            if !body.contains("grant_type=refresh_token") || !body.contains("refresh_token=an-identity") {
+                return Reply::error(400, "invalid_grant");
+            }
+        } else if request.authorization() != Some(&basic()) {
+            return Reply::error(401, "UNAUTHORIZED");
+        }
+        let mut state = self.state.lock().unwrap();
+        let scope = format!("{} {}", request.query, String::from_utf8_lossy(&request.body));
+        let actions = if scope.contains("push") { "pull-push" } else { "pull" };
+        let token = format!("token-{}-{actions}", state.tokens.len());
+        state.tokens.insert(token.clone(), self.faults.expire_token_after.unwrap_or(usize::MAX));
+        Reply::new(200).body(format!(r#"{{"token":"{token}","expires_in":300}}"#))
+    }
+
+    fn digest_of(&self, state: &State, reference: &str) -> Option<String> {
+        if reference.contains(':') { Some(reference.to_owned()) } else { state.tags.get(reference).cloned() }
+    }
+
+    fn manifest(&self, reference: &str) -> Reply {
+        let state = self.state.lock().unwrap();
+        let digest = self.digest_of(&state, reference);
+        let found = digest.and_then(|digest| Some((state.manifests.get(&digest)?, digest)));
+        let Some(((media_type, bytes), digest)) = found else { return Reply::error(404, "MANIFEST_UNKNOWN") };
+        let said =
+            if self.faults.wrong_digest_header { Digest::sha256(b"another").to_string() } else { digest.clone() };
+        let reply = Reply::new(200).header("Content-Type", media_type).header("Docker-Content-Digest", said);
+        let reply = if self.faults.no_etag { reply } else { reply.header("ETag", format!("\"{digest}\"")) };
+        reply.body(bytes.clone())
+    }
+
+    fn put_manifest(&self, reference: &str, request: &Request) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        let current = self.digest_of(&state, reference).filter(|digest| state.manifests.contains_key(digest));
+        if !self.faults.no_etag {
+            let current = current.map(|digest| format!("\"{digest}\""));
+            let wanted = request.headers.get("if-match");
+            let overtaken = wanted.is_some_and(|wanted| current.as_ref() != Some(wanted));
+            if overtaken || (current.is_some() && request.headers.contains_key("if-none-match")) {
+                return Reply::error(412, "PRECONDITION_FAILED");
+            }
+        }
+        let digest = Digest::sha256(&request.body).to_string();
+        if reference.contains(':') && reference != digest {
+            return Reply::error(400, "DIGEST_INVALID");
+        }
+        let media_type = request.headers["content-type"].clone();
+        state.manifests.insert(digest.clone(), (media_type.clone(), request.body.clone()));
+        if !reference.contains(':') {
+            state.tags.insert(reference.to_owned(), digest.clone());
+        }
+        let reply = Reply::new(201).header("Docker-Content-Digest", &digest);
+        match read(&media_type, &request.body).and_then(|manifest| Some(manifest.subject()?.digest.clone())) {
+            Some(subject) if !self.faults.no_oci_subject => reply.header("OCI-Subject", subject),
+            _ => reply,
+        }
+    }
+
+    fn blob(&self, request: &Request, digest: &str) -> Reply {
+        if let Some(origin) = self.faults.blobs_at.as_ref().filter(|_| request.method == "GET") {
+            return Reply::new(307).header("Location", format!("{origin}{}?signature=secret", request.path));
+        }
+        match self.state.lock().unwrap().blobs.get(digest) {
+            Some(bytes) => Reply::new(200).header("Content-Type", "application/octet-stream").body(bytes.clone()),
+            None => Reply::error(404, "BLOB_UNKNOWN"),
+        }
+    }
+
+    fn begin_upload(&self, request: &Request) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        state.uploads += 1;
+        let origin = match (&self.faults.uploads_at, self.faults.absolute_location) {
+            (Some(origin), _) => origin.as_str(),
+            (None, true) => &self.origin,
+            (None, false) => "",
+        };
+        Reply::new(202).header("Location", format!("{origin}{}{}?state=a%2Fb", request.path, state.uploads))
+    }
+
+    fn finish_upload(&self, request: &Request) -> Reply {
+        let digest = Digest::sha256(&request.body).to_string();
+        if request.query("digest") != Some(&digest) || request.query("state") != Some("a%2Fb") {
+            return Reply::error(400, "DIGEST_INVALID");
+        }
+        self.state.lock().unwrap().blobs.insert(digest.clone(), request.body.clone());
+        Reply::new(201).header("Docker-Content-Digest", digest)
+    }
+
+    fn referrers(&self, request: &Request, subject: &str) -> Reply {
+        let state = self.state.lock().unwrap();
+        let manifests = state.manifests.values().filter_map(|(media_type, bytes)| read(media_type, bytes));
+        let about = manifests.filter(|manifest| manifest.subject().is_some_and(|s| s.digest.to_string() == subject));
+        let all: Vec<Descriptor> = about.map(|manifest| manifest.referrer_descriptor()).collect();
+        let (page, link) = self.page(request, &all);
+        let index = attestry::oci::new_index(page, &BTreeMap::new());
+        let reply = Reply::new(200).header("Content-Type", index.media_type());
+        let reply = link.into_iter().fold(reply, |reply, link| reply.header("Link", link));
+        reply.body(index.bytes(u64::MAX).unwrap())
+    }
+
+    fn tags(&self, request: &Request) -> Reply {
+        let tags: Vec<String> = self.state.lock().unwrap().tags.keys().cloned().collect();
+        let (page, link) = self.page(request, &tags);
+        let reply = link.into_iter().fold(Reply::new(200), |reply, link| reply.header("Link", link));
+        reply.body(serde_json::to_vec(&serde_json::json!({"name": "x", "tags": page})).unwrap())
+    }
+
+    fn page<'a, T>(&self, request: &Request, all: &'a [T]) -> (&'a [T], Option<String>) {
+        let start = request.query("from").map_or(0, |text| text.parse().unwrap());
+        let end = all.len().min(start + self.faults.page_size.unwrap_or(usize::MAX - all.len()));
+        let origin = self.faults.next_page_at.as_deref().unwrap_or_default();
+        let link = (end < all.len()).then(|| format!("<{origin}{}?from={end}>; rel=\"next\"", request.path));
+        (&all[start..end], link)
+    }
+}
+
+fn read(media_type: &str, bytes: &[u8]) -> Option<Manifest> {
+    let media_type = attestry::media_type::MediaType::new(media_type);
+    let blob = attestry::content::Blob::of_bytes(media_type, bytes.to_vec());
+    Manifest::read(blob, &attestry::limits::Limits::default()).ok()
+}
