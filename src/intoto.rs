@@ -103,10 +103,9 @@ impl Subject {
         self.deciding().find_map(|(algorithm, hex)| Digest::from_hex(algorithm, hex).ok())
     }
 
-    /// Whether deciding about `digest` needs the bytes behind it, since the subject gives other algorithms too.
+    /// Whether deciding about `digest` needs the bytes behind it, since the subject gives other algorithms.
     pub fn needs_bytes(&self, digest: &Digest) -> bool {
-        self.deciding().any(|(algorithm, _)| algorithm == digest.algorithm())
-            && self.deciding().any(|(algorithm, _)| algorithm != digest.algorithm())
+        self.deciding().any(|(algorithm, _)| algorithm != digest.algorithm())
     }
 
     /// Whether this subject is the content of `digest`, whose bytes are `bytes` where they are at hand.

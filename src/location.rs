@@ -57,3 +57,16 @@ pub struct Location {
     /// The manifest of the image that it hangs on: a hint.
     pub hangs_on: Digest,
 }
+
+impl Location {
+    /// Takes in another place of the same document; the preferred layout leads.
+    pub fn merge(&mut self, other: &Self) {
+        let mut seen: Vec<EvidenceLayout> = self.seen.iter().chain(&other.seen).copied().collect();
+        seen.sort();
+        seen.dedup();
+        if other.layout < self.layout {
+            *self = other.clone();
+        }
+        self.seen = seen;
+    }
+}

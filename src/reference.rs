@@ -155,7 +155,7 @@ fn is_host(text: &str) -> bool {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((name, port)) if name.parse::<std::net::Ipv6Addr>().is_ok() => {
-                ("localhost", port.strip_prefix(':').map_or((!port.is_empty()).then_some(port), Some))
+                ("localhost", port.strip_prefix(':').or_else(|| (!port.is_empty()).then_some(port)))
             }
             _ => return false,
         },

@@ -201,6 +201,18 @@ impl Finder {
         Image::new(self.root.clone(), self.leaves.clone())
     }
 
+    /// The leaves whose bytes were not read: their digests were enough so far.
+    pub fn leaves_without_bytes(&self) -> Vec<Descriptor> {
+        self.leaves.iter().filter(|leaf| leaf.bytes.is_none()).map(|leaf| leaf.descriptor.clone()).collect()
+    }
+
+    /// Takes the bytes of a leaf, for subjects that give other algorithms than the index does.
+    pub fn give_bytes(&mut self, manifest: &Manifest) {
+        for leaf in self.leaves.iter_mut().filter(|leaf| leaf.descriptor.digest == *manifest.digest()) {
+            leaf.bytes = Some(manifest.bytes().clone());
+        }
+    }
+
     /// The manifests found so far.
     pub fn found(&self) -> &[FoundManifest] {
         &self.found

@@ -69,7 +69,7 @@ impl Exit {
 
 /// Runs the program. Never panics: a panic is reported as our bug and exits 4.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    panic::set_hook(Box::new(|information| explain::panicked(information)));
+    panic::set_hook(Box::new(explain::panicked));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let exit = panic::catch_unwind(AssertUnwindSafe(|| run_unguarded(arguments))).unwrap_or(Exit::Bug);
     ExitCode::from(exit.number())

@@ -24,7 +24,7 @@ pub enum ContentError {
         actual: u64,
     },
     /// Another digest.
-    #[error("the bytes of {expected} have the digest {actual}")]
+    #[error("the bytes of {} have the digest {}", expected.short(), actual.short())]
     Digest {
         /// What was asked for.
         expected: Digest,

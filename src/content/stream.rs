@@ -180,9 +180,9 @@ mod tests {
             let plain = pattern(length);
             let text = Content::from(plain.clone()).to_base64();
             let encoded = text.read_all().unwrap();
-            assert_eq!(text.length(), encoded.len() as u64, "{length}");
+            assert_eq!(text.length(), u64::try_from(encoded.len()).unwrap(), "{length}");
             let back = Content::from(encoded).from_base64().unwrap();
-            assert_eq!(back.length(), length as u64);
+            assert_eq!(back.length(), u64::try_from(length).unwrap());
             assert_eq!(back.read_all().unwrap(), plain, "{length}");
         }
     }

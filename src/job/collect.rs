@@ -7,12 +7,13 @@ use crate::code::Code;
 use crate::content::Blob;
 use crate::digest::Digest;
 use crate::intoto::{Statement, Subject};
+use crate::limits::Limits;
 use crate::location::{EvidenceLayout, Location};
 use crate::media_type::PredicateType;
 use crate::oci::{Descriptor, Image, Manifest, annotations};
 use crate::policy::Evidence;
 use crate::sigstore::BundleContent;
-use crate::verify::{AttachedContent, ImageSignature, VerifiedStatement, Verifier, VerifyError};
+use crate::verify::{AttachedContent, Attestation, ImageSignature, VerifiedStatement, Verifier, VerifyError};
 
 use super::find::{Source, failure};
 
@@ -46,6 +47,7 @@ pub struct Collected {
     pub evidence: Evidence,
     /// What does not.
     pub rejections: Vec<Rejection>,
+    through_index: bool,
     seen: usize,
     refused: usize,
     bare: Vec<Bare>,
@@ -60,6 +62,26 @@ struct Bare {
     done: bool,
 }
 
+/// What documents are checked with.
+struct Bench<'a> {
+    verifier: &'a Verifier,
+    limits: &'a Limits,
+}
+
+/// Whether a document was dealt with, or has to wait for the bytes of the image's parts.
+#[derive(PartialEq, Eq)]
+enum Took {
+    Done,
+    NeedsBytes,
+}
+
+/// The first try does without the bytes of the image's parts; the last one has all that could be read.
+#[derive(PartialEq, Eq)]
+enum Try {
+    First,
+    Last,
+}
+
 struct Fetched {
     place: usize,
     layer: Descriptor,
@@ -67,13 +89,19 @@ struct Fetched {
 }
 
 impl Collected {
+    /// Nothing yet. Signatures over the index make the statements inside it count only when somebody asked for that.
+    pub fn new(through_index: bool) -> Self {
+        Self { through_index, ..Self::default() }
+    }
+
     /// Fetches and verifies what the finder has found since the last call.
-    pub async fn take(&mut self, finder: &Finder, verifier: &Verifier, source: &Source<'_>) {
+    pub async fn take(&mut self, finder: &mut Finder, verifier: &Verifier, source: &Source<'_>) {
         for refused in finder.refused().get(self.refused..).unwrap_or_default() {
             self.rejections.push(from_failure(&refused.failure, refused.what.clone(), None, refused.layout));
         }
         self.refused = finder.refused().len();
-        let image = finder.image();
+        let bench = Bench { verifier, limits: source.limits };
+        let mut image = finder.image();
         let wanted = finder.found().iter().enumerate().skip(self.seen).flat_map(|(place, found)| {
             let layers = found.manifest.as_image().map(|image| image.layers.clone()).unwrap_or_default();
             layers.into_iter().map(move |layer| (place, layer))
@@ -82,8 +110,10 @@ impl Collected {
             .map(|(place, layer)| async move { fetch(place, layer, source).await })
             .buffered(source.limits.concurrent_requests);
         while let Some(fetched) = fetched.next().await {
-            if let Some(found) = finder.found().get(fetched.place) {
-                self.take_document(found, fetched, finder, &image, verifier, source);
+            let Some(found) = finder.found().get(fetched.place).cloned() else { continue };
+            if self.take_document(&found, &fetched, finder, &image, &bench, Try::First) == Took::NeedsBytes {
+                image = with_bytes(finder, source).await;
+                self.take_document(&found, &fetched, finder, &image, &bench, Try::Last);
             }
         }
         self.seen = finder.found().len();
@@ -106,41 +136,46 @@ impl Collected {
     fn take_document(
         &mut self,
         found: &FoundManifest,
-        fetched: Fetched,
+        fetched: &Fetched,
         finder: &Finder,
         image: &Image,
-        verifier: &Verifier,
-        source: &Source<'_>,
-    ) {
+        bench: &Bench<'_>,
+        attempt: Try,
+    ) -> Took {
         let location = location(found, &fetched.layer.digest);
         let hint = hint(found, &fetched.layer);
         let manifest = found.manifest.digest().to_string();
         let layer = Some(fetched.layer.digest.clone());
-        let blob = match fetched.blob {
+        let blob = match &fetched.blob {
             Ok(blob) => blob,
             Err(failure) => {
-                let mut rejection = from_failure(&failure, manifest, layer, location.layout);
+                let mut rejection = from_failure(failure, manifest, layer, location.layout);
                 rejection.predicate_type = hint;
-                return self.rejections.push(rejection);
+                self.rejections.push(rejection);
+                return Took::Done;
             }
         };
-        let content = match AttachedContent::read(&blob, &fetched.layer, source.limits) {
+        let content = match AttachedContent::read(blob, &fetched.layer, bench.limits) {
             Ok(content) => content,
             Err(error) => {
                 let failure = Failure { code: error.code(), message: error.to_string(), undecided: false };
                 let mut rejection = from_failure(&failure, manifest, layer, location.layout);
                 rejection.predicate_type = hint;
-                return self.rejections.push(rejection);
+                self.rejections.push(rejection);
+                return Took::Done;
             }
         };
         let result = if found.second_level {
-            self.take_second_level(found, &content, &blob, finder, verifier)
+            self.take_second_level(found, &content, blob, finder, bench.verifier)
         } else {
-            self.take_first_level(found, content, &blob, location.clone(), image, verifier)
+            self.take_first_level(found, content, blob, location.clone(), image, bench.verifier)
         };
-        if let Err(error) = result {
-            self.rejections.push(rejection(&error, &location, hint));
+        match result {
+            Ok(()) => {}
+            Err(error) if attempt == Try::First && needs_bytes(&error) => return Took::NeedsBytes,
+            Err(error) => self.rejections.push(rejection(&error, &location, hint)),
         }
+        Took::Done
     }
 
     /// A document that hangs on an attestation manifest can only be a signature of that.
@@ -158,7 +193,7 @@ impl Collected {
             return Ok(());
         }
         let bytes = about.manifest.bytes();
-        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, bytes)?;
+        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes))?;
         self.evidence.signatures.push(signature);
         Ok(())
     }
@@ -200,18 +235,20 @@ impl Collected {
             self.evidence.signatures.extend(signatures);
             return Ok(());
         }
-        self.evidence.attestations.push(verified.about(image, location)?);
+        let attestation = verified.about(image, location)?;
+        self.keep(attestation);
         Ok(())
     }
 
     /// Ties bare statements to the signatures over their manifests, or over the index.
     fn resolve_bare(&mut self, image: &Image) {
+        let mut new = Vec::new();
         for bare in self.bare.iter_mut().filter(|bare| !bare.done) {
             for signature in &self.evidence.signatures {
                 let statement = bare.statement.clone();
                 let verified = if signature.about() == bare.manifest.digest() {
                     VerifiedStatement::assert_through_manifest(statement, &bare.blob, &bare.manifest, signature)
-                } else if signature.about() == image.digest() && image.is_index() {
+                } else if self.through_index && signature.about() == image.digest() && image.is_index() {
                     VerifiedStatement::assert_through_index(
                         statement,
                         &bare.blob,
@@ -225,8 +262,8 @@ impl Collected {
                 let direct = signature.about() == bare.manifest.digest();
                 match verified.and_then(|verified| verified.about(image, bare.location.clone())) {
                     Ok(attestation) => {
-                        self.evidence.attestations.push(attestation);
-                        bare.done |= direct;
+                        new.push(attestation);
+                        bare.done |= direct || self.through_index;
                     }
                     Err(error) if direct => {
                         let hint = Some(bare.statement.predicate_type().clone());
@@ -237,7 +274,40 @@ impl Collected {
                 }
             }
         }
+        for attestation in new {
+            self.keep(attestation);
+        }
     }
+
+    /// One document that is listed by several manifests, with the same signers, is one attestation that was seen in
+    /// several ways: growing an attestation manifest leaves the old one behind as a referrer.
+    fn keep(&mut self, attestation: Attestation) {
+        let twin = self.evidence.attestations.iter_mut().find(|known| {
+            known.location().layer == attestation.location().layer
+                && known.verified().signers() == attestation.verified().signers()
+                && known.verified().hop() == attestation.verified().hop()
+                && known.about() == attestation.about()
+        });
+        match twin {
+            Some(known) => known.also_seen(attestation.location()),
+            None => self.evidence.attestations.push(attestation),
+        }
+    }
+}
+
+/// Whether the bytes of a part of the image would help.
+const fn needs_bytes(error: &VerifyError) -> bool {
+    matches!(error, VerifyError::BytesMissing { .. } | VerifyError::SubjectMismatch { bytes_missing: true, .. })
+}
+
+/// Reads the manifests of the image's parts, whose digests alone did not suffice.
+async fn with_bytes(finder: &mut Finder, source: &Source<'_>) -> Image {
+    for descriptor in finder.leaves_without_bytes() {
+        if let Ok(manifest) = source.store.manifest_at(&descriptor.bare()).await {
+            finder.give_bytes(&manifest);
+        }
+    }
+    finder.image()
 }
 
 async fn fetch(place: usize, layer: Descriptor, source: &Source<'_>) -> Fetched {
@@ -268,7 +338,7 @@ fn sign_of(
 ) -> Result<ImageSignature, VerifyError> {
     let bytes =
         image.digests().into_iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| bytes.cloned());
-    verifier.verify_image_signature(content, blob, hangs_on, &bytes.unwrap_or_default())
+    verifier.verify_image_signature(content, blob, hangs_on, bytes.as_ref())
 }
 
 /// A signing statement may be about the image and about several of its parts.
@@ -278,7 +348,9 @@ fn signatures_of(verified: &VerifiedStatement, image: &Image) -> Result<Vec<Imag
         digests.iter().filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes).ok()).collect();
     if signatures.is_empty() {
         let subjects = verified.statement().subjects();
-        return Err(VerifyError::SubjectMismatch { about: subjects.iter().filter_map(Subject::digest).collect() });
+        let about = subjects.iter().filter_map(Subject::digest).collect();
+        let bytes_missing = digests.iter().any(|(_, bytes)| bytes.is_none());
+        return Err(VerifyError::SubjectMismatch { about, bytes_missing });
     }
     Ok(signatures)
 }
@@ -301,7 +373,7 @@ pub(super) fn hint(found: &FoundManifest, layer: &Descriptor) -> Option<Predicat
     let outer = manifest.and_then(|notes| {
         notes.get(annotations::BUNDLE_PREDICATE_TYPE).or_else(|| notes.get(annotations::PREDICATE_TYPE))
     });
-    own.or(outer.map(String::as_str)).map(PredicateType::new)
+    own.or_else(|| outer.map(String::as_str)).map(PredicateType::new)
 }
 
 fn from_failure(failure: &Failure, manifest: String, layer: Option<Digest>, layout: EvidenceLayout) -> Rejection {
@@ -320,7 +392,7 @@ fn from_failure(failure: &Failure, manifest: String, layer: Option<Digest>, layo
 
 fn rejection(error: &VerifyError, location: &Location, predicate_type: Option<PredicateType>) -> Rejection {
     let (expected, got) = match error {
-        VerifyError::SubjectMismatch { about } => {
+        VerifyError::SubjectMismatch { about, .. } => {
             (Some(location.hangs_on.to_string()), about.first().map(ToString::to_string))
         }
         VerifyError::OtherManifest { expected, about } => (Some(expected.to_string()), Some(about.clone())),
@@ -342,6 +414,6 @@ fn rejection(error: &VerifyError, location: &Location, predicate_type: Option<Pr
         message: error.to_string(),
         expected,
         got,
-        undecided: matches!(error, VerifyError::Content(_)),
+        undecided: matches!(error, VerifyError::Content(_)) || needs_bytes(error),
     }
 }

@@ -110,5 +110,5 @@ pub async fn read_document(
         }
     }
     let what = location.layer.to_string();
-    Err(missing.unwrap_or(StoreError::NotFound { place: source.store.name(), what }).into())
+    Err(missing.unwrap_or_else(|| StoreError::NotFound { place: source.store.name(), what }).into())
 }

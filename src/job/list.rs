@@ -118,19 +118,7 @@ async fn add(listed: &mut Listed, finder: &Finder, found: &FoundManifest, layer:
         layer: layer.digest.clone(),
         hangs_on: found.hangs_on.clone(),
     };
-    let mut predicate_type = hint(found, layer);
-    let kind = match kind_by_type(&layer.media_type) {
-        Some(Kind::Statement { signed }) if predicate_type.is_some() => Kind::Statement { signed },
-        Some(Kind::Statement { signed }) => match read_type(layer, source).await {
-            Some(content) => {
-                predicate_type = content.1;
-                content.0
-            }
-            None => Kind::Statement { signed },
-        },
-        Some(kind) => kind,
-        None => Kind::File,
-    };
+    let (kind, predicate_type) = kind_of(found, layer, source).await;
     let is_signature = predicate_type.as_ref().is_some_and(|text| Family::of(text) == Family::named("signature"));
     match kind {
         Kind::Statement { .. } if is_signature || found.second_level => listed.signatures.push(ListedSignature {
@@ -145,6 +133,14 @@ async fn add(listed: &mut Listed, finder: &Finder, found: &FoundManifest, layer:
         }),
         Kind::Statement { signed } => {
             let through_manifest = !signed && is_signed(finder, found.manifest.digest());
+            let same = |known: &&mut ListedAttestation| {
+                known.location.layer == location.layer && known.location.hangs_on == location.hangs_on
+            };
+            if let Some(known) = listed.attestations.iter_mut().find(same) {
+                known.location.merge(&location);
+                known.signed |= signed || through_manifest;
+                return;
+            }
             listed.attestations.push(ListedAttestation {
                 predicate_type,
                 location,
@@ -163,6 +159,18 @@ async fn add(listed: &mut Listed, finder: &Finder, found: &FoundManifest, layer:
                 size: layer.size,
             });
         }
+    }
+}
+
+/// What a layer is: by its media type and annotations, or by reading it where these do not tell.
+async fn kind_of(found: &FoundManifest, layer: &Descriptor, source: &Source<'_>) -> (Kind, Option<PredicateType>) {
+    let predicate_type = hint(found, layer);
+    match kind_by_type(&layer.media_type) {
+        Some(Kind::Statement { signed }) if predicate_type.is_none() => {
+            read_type(layer, source).await.unwrap_or((Kind::Statement { signed }, None))
+        }
+        Some(kind) => (kind, predicate_type),
+        None => (Kind::File, predicate_type),
     }
 }
 

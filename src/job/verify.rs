@@ -47,10 +47,11 @@ pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Result<
     let types: Vec<TypeSelector> =
         request.requirements.iter().flat_map(|requirement| requirement.wanted.types()).collect();
     let mut finder = Finder::new(root, single_platform(request.scope), &types, source.limits);
-    let mut collected = Collected::default();
+    let through_index = request.requirements.iter().any(|requirement| requirement.through_index);
+    let mut collected = Collected::new(through_index);
     let verdict = loop {
         run_phase(&mut finder, source).await;
-        collected.take(&finder, request.verifier, source).await;
+        collected.take(&mut finder, request.verifier, source).await;
         let verdict = evaluate(request.requirements, request.scope, &finder.image(), &collected.evidence);
         if verdict.is_accepted() || !finder.widen() {
             break verdict;

@@ -188,10 +188,11 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// [`JsonError::Truncated`] when the value is not complete.
     pub fn finish(mut self) -> Result<Node, JsonError> {
-        if let State::Number(number) = self.state {
-            if number.complete() && self.stack.is_empty() {
-                self.end_number(0)?;
-            }
+        if let State::Number(number) = self.state
+            && number.complete()
+            && self.stack.is_empty()
+        {
+            self.end_number(0)?;
         }
         if self.state != State::End || !self.pending_utf8.is_empty() {
             return Err(JsonError::Truncated { offset: self.offset });
@@ -324,10 +325,10 @@ impl<'a> Scanner<'a> {
     /// out again byte for byte.
     fn extend_skipped(&mut self, at: usize) {
         let end = self.position(at);
-        if let ([Open { value: Value::Object(members), .. }], None) = (self.open.as_mut_slice(), self.skipping_from) {
-            if let Some((_, Node { range, value: Value::Skipped })) = members.last_mut() {
-                range.end = end;
-            }
+        if let ([Open { value: Value::Object(members), .. }], None) = (self.open.as_mut_slice(), self.skipping_from)
+            && let Some((_, Node { range, value: Value::Skipped })) = members.last_mut()
+        {
+            range.end = end;
         }
     }
 
@@ -338,11 +339,11 @@ impl<'a> Scanner<'a> {
             self.spare.push(list);
         }
         let end = self.position(at) + 1;
-        if self.keeping() {
-            if let Some(open) = self.open.pop() {
-                self.key = open.key;
-                self.place(Node { range: open.start..end, value: open.value });
-            }
+        if self.keeping()
+            && let Some(open) = self.open.pop()
+        {
+            self.key = open.key;
+            self.place(Node { range: open.start..end, value: open.value });
         }
         self.ended(end);
         Ok(at + 1)
@@ -350,10 +351,10 @@ impl<'a> Scanner<'a> {
 
     /// A value is complete: leave a skipped member, choose what may follow.
     fn ended(&mut self, end: u64) {
-        if self.stack.len() == 1 {
-            if let Some(start) = self.skipping_from.take() {
-                self.place(Node { range: start..end, value: Value::Skipped });
-            }
+        if self.stack.len() == 1
+            && let Some(start) = self.skipping_from.take()
+        {
+            self.place(Node { range: start..end, value: Value::Skipped });
         }
         self.state = if self.stack.is_empty() { State::End } else { State::AfterValue };
     }

@@ -60,7 +60,7 @@ impl Image {
     }
 
     /// Whether it is an index.
-    pub const fn is_index(&self) -> bool {
+    pub fn is_index(&self) -> bool {
         self.root.as_index().is_some()
     }
 

@@ -96,9 +96,9 @@ pub struct Manifest {
 #[derive(Debug, Clone)]
 pub enum Body {
     /// An image, or an artifact in the form of one.
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
     /// An index of manifests.
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
 }
 
 /// The modelled part of an image manifest.
@@ -206,16 +206,16 @@ impl Manifest {
                 let detail = format!("more than {} children", limits.index_children);
                 return Err(ManifestError::Field { digest: digest(), detail });
             }
-            Body::Index(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree))
+            Body::Index(Box::new(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree)))
         } else {
-            Body::Image(ImageManifest {
+            Body::Image(Box::new(ImageManifest {
                 artifact_type: wire.artifact_type,
                 config: wire.config.ok_or_else(|| field("config"))?,
                 layers: wire.layers.ok_or_else(|| field("layers"))?,
                 subject: wire.subject,
                 annotations,
                 layers_text: tree.get("layers").map_or(0..0, |node| super::index::to_range(&node.range)),
-            })
+            }))
         };
         Ok(Self { blob, bytes, body })
     }
@@ -246,7 +246,7 @@ impl Manifest {
     }
 
     /// The index, when it is one.
-    pub const fn as_index(&self) -> Option<&ImageIndex> {
+    pub fn as_index(&self) -> Option<&ImageIndex> {
         match &self.body {
             Body::Index(index) => Some(index),
             Body::Image(_) => None,
@@ -254,7 +254,7 @@ impl Manifest {
     }
 
     /// The image manifest, when it is one.
-    pub const fn as_image(&self) -> Option<&ImageManifest> {
+    pub fn as_image(&self) -> Option<&ImageManifest> {
         match &self.body {
             Body::Image(image) => Some(image),
             Body::Index(_) => None,
@@ -262,7 +262,7 @@ impl Manifest {
     }
 
     /// The manifest that it is about.
-    pub const fn subject(&self) -> Option<&Descriptor> {
+    pub fn subject(&self) -> Option<&Descriptor> {
         match &self.body {
             Body::Image(image) => image.subject.as_ref(),
             Body::Index(index) => index.subject.as_ref(),

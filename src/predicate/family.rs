@@ -31,7 +31,8 @@ macro_rules! family {
     };
 }
 
-/// Source: DESIGN §4; FORMATS §0.3; aliases as cosign has them (options/predicate.go).
+/// Source: in-toto attestation predicates; slsa.dev; OpenVEX ATTESTING.md; aliases as cosign has them
+/// (cmd/cosign/cli/options/predicate.go).
 static FAMILIES: [Family; 16] = [
     family!("spdx", ["spdxjson"], "SPDX SBOM", ["https://spdx.dev/Document"], versions: true, "spdx", []),
     family!("cyclonedx", [], "CycloneDX SBOM", ["https://cyclonedx.org/bom"], versions: true, "cyclonedx", ["bomFormat", "specVersion"]),

@@ -14,7 +14,9 @@ pub use inspect::{DocumentReport, InspectReport, KeyReport, SignatureEntry};
 pub use list::{ListReport, ListedAttachmentEntry, ListedAttestationEntry, ListedSignatureEntry};
 pub use parts::{ImagePart, PlatformPart, RejectionEntry, SignerEntry};
 pub use text::{human_attest, human_inspect, human_list, human_verify};
-pub use verify::{AttestationEntry, CandidateEntry, PolicyPart, RequirementEntry, VerdictWord, VerifyReport};
+pub use verify::{
+    AttestationEntry, CandidateEntry, PolicyPart, RequirementEntry, VerdictWord, VerifiedSignatureEntry, VerifyReport,
+};
 
 /// The JSON Schemas of all reports: file name and schema.
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {

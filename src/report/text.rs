@@ -83,23 +83,29 @@ pub fn human_verify(report: &VerifyReport) -> String {
 fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport) {
     let used: Vec<&AttestationEntry> =
         requirement.attestations.iter().filter_map(|place| report.attestations.get(*place)).collect();
-    let mut covers: Vec<&str> = used.iter().flat_map(|entry| entry.covers.iter().map(String::as_str)).collect();
-    covers.dedup();
-    let _ =
-        writeln!(text, "  ✓ {:<17} {:<32} {}", clean(&requirement.id), clean(&requirement.wanted), covers.join(", "));
-    for entry in used {
-        let who: Vec<String> = entry.signers.iter().map(signer).collect();
-        let _ = writeln!(text, "{:22}signed by {}", "", who.join(", "));
-        if let Some(through) = &entry.through {
-            let _ = writeln!(text, "{:22}through a signature over {}", "", through.short());
+    if used.is_empty() {
+        let _ = writeln!(text, "  ✓ {:<19} {}", clean(&requirement.id), clean(&requirement.wanted));
+        for signature in report.signatures.iter().filter(|signature| !signature.covers.is_empty()) {
+            let who: Vec<String> = signature.signers.iter().map(signer).collect();
+            let _ = writeln!(text, "{:24}{}: signed by {}", "", signature.covers.join(", "), who.join(", "));
         }
-        let _ = writeln!(text, "{:22}{} {}", "", entry.layout, entry.manifest.short());
+        return;
+    }
+    for (place, entry) in used.into_iter().enumerate() {
+        let label = if place == 0 { format!("✓ {:<19}", clean(&requirement.id)) } else { " ".repeat(21) };
+        let _ = writeln!(text, "  {label} {}, {}", title(Some(&entry.predicate_type)), entry.covers.join(", "));
+        let who: Vec<String> = entry.signers.iter().map(signer).collect();
+        let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));
+        if let Some(through) = &entry.through {
+            let _ = writeln!(text, "{:24}through a signature over {}", "", through.short());
+        }
+        let _ = writeln!(text, "{:24}{} {}", "", entry.layout, entry.manifest.short());
     }
 }
 
 fn unmet(text: &mut String, requirement: &RequirementEntry, code: &str) {
     let message = requirement.message.as_deref().unwrap_or_default();
-    let _ = writeln!(text, "  ✗ {:<17} {}", clean(&requirement.id), clean(message));
+    let _ = writeln!(text, "  ✗ {:<19} {}", clean(&requirement.id), clean(message));
     let _ = writeln!(text, "      {:<14}{code}", "code");
     for (place, candidate) in requirement.candidates.iter().take(3).enumerate() {
         let label = if place == 0 { "nearest miss" } else { "also seen" };

@@ -102,6 +102,17 @@ pub struct AttestationEntry {
     pub through: Option<Digest>,
 }
 
+/// A verified signature over the image, or over an attestation manifest of it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct VerifiedSignatureEntry {
+    /// The manifest that is signed.
+    pub about: Digest,
+    /// `index`, `image` or platforms; empty when it is an attestation manifest.
+    pub covers: Vec<String>,
+    /// Who signed.
+    pub signers: Vec<SignerEntry>,
+}
+
 /// The report of `verify`, `attestry/verify/v1`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VerifyReport {
@@ -117,6 +128,8 @@ pub struct VerifyReport {
     pub requirements: Vec<RequirementEntry>,
     /// What counts.
     pub attestations: Vec<AttestationEntry>,
+    /// Verified image signatures.
+    pub signatures: Vec<VerifiedSignatureEntry>,
     /// What was seen and does not count.
     pub rejections: Vec<RejectionEntry>,
     /// What was not checked.
@@ -156,6 +169,7 @@ impl VerifyReport {
             platforms: parts::platforms(image),
             requirements,
             attestations: attestations.iter().map(|known| entry(known, image, names)).collect(),
+            signatures: signatures(verified, names),
             rejections: verified.collected.rejections.iter().map(RejectionEntry::of).collect(),
             unchecked: unchecked.into_iter().collect(),
             policy,
@@ -182,6 +196,15 @@ fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Op
             Hop::Manifest(digest) | Hop::Index(digest) => Some(digest.clone()),
         },
     }
+}
+
+fn signatures(verified: &Verified, names: &dyn Fn(&Digest) -> Option<String>) -> Vec<VerifiedSignatureEntry> {
+    let entries = verified.collected.evidence.signatures.iter().map(|signature| VerifiedSignatureEntry {
+        about: signature.about().clone(),
+        covers: parts::covers(&verified.image, signature.about()),
+        signers: parts::signers(signature.signers(), names),
+    });
+    entries.collect()
 }
 
 fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> RequirementEntry {

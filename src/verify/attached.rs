@@ -1,6 +1,6 @@
 //! What an attached document is, decided by its content and never by its media type.
 //!
-//! `application/vnd.in-toto+json` names a bare statement in one tool and a payload type in another (FORMATS §24, 1).
+//! `application/vnd.in-toto+json` names a bare statement in one tool and a payload type in another.
 
 use bytes::Bytes;
 

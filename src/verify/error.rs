@@ -55,6 +55,14 @@ pub enum VerifyError {
     SubjectMismatch {
         /// Digests that the statement is about, as far as they are well-formed.
         about: Vec<Digest>,
+        /// Whether some part of the image could not be compared, since its bytes are not at hand.
+        bytes_missing: bool,
+    },
+    /// The signature is over a manifest whose bytes are not at hand.
+    #[error("the bytes of {manifest} are needed to check the signature")]
+    BytesMissing {
+        /// The manifest.
+        manifest: Digest,
     },
     /// The list of subjects is empty.
     #[error("the statement names no subject")]
@@ -74,6 +82,7 @@ impl VerifyError {
             Self::Certificate => Code::MaterialUnsupported,
             Self::Unsigned => Code::Unsigned,
             Self::OtherManifest { .. } | Self::SubjectMismatch { .. } => Code::SubjectMismatch,
+            Self::BytesMissing { .. } => Code::NotFound,
             Self::NotAnImageSignature { .. } => Code::PredicateTypeMismatch,
             Self::NoSubject => Code::SubjectEmpty,
             Self::Content(error) => error.code(),

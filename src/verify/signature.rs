@@ -12,7 +12,7 @@ use crate::predicate::Family;
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
 
 impl Verifier {
-    /// Verifies that an attached document signs the manifest of digest `about`, whose exact bytes are `bytes`.
+    /// Verifies that an attached document signs the manifest of digest `about`, whose exact bytes are `bytes` where they are at hand.
     ///
     /// # Errors
     /// [`VerifyError::OtherManifest`] when it signs another one, [`VerifyError::NotAnImageSignature`] when it is
@@ -22,20 +22,25 @@ impl Verifier {
         content: &AttachedContent,
         blob: &Blob,
         about: &Digest,
-        bytes: &Bytes,
+        bytes: Option<&Bytes>,
     ) -> Result<ImageSignature, VerifyError> {
         match content {
             AttachedContent::SimpleSigning(signature) => self.verify_simple_signing(signature, about),
             AttachedContent::Bundle(bundle) => match bundle.content() {
-                BundleContent::Envelope(_) => image_signature(self.verify_bundle(bundle, blob)?, about, bytes),
+                BundleContent::Envelope(_) => self.verify_bundle(bundle, blob)?.as_image_signature(about, bytes),
                 BundleContent::Message(message) => {
                     let VerificationMaterial::PublicKey { hint } = bundle.material() else {
                         return Err(VerifyError::Certificate);
                     };
+                    let Some(bytes) = bytes else {
+                        return Err(VerifyError::BytesMissing { manifest: about.clone() });
+                    };
                     self.verify_message(bundle, &message.signature, hint.as_ref(), about, bytes)
                 }
             },
-            AttachedContent::Envelope(envelope) => image_signature(self.verify_envelope(envelope, blob)?, about, bytes),
+            AttachedContent::Envelope(envelope) => {
+                self.verify_envelope(envelope, blob)?.as_image_signature(about, bytes)
+            }
             AttachedContent::UnsignedStatement(_) => Err(VerifyError::Unsigned),
             AttachedContent::Other => {
                 Err(VerifyError::NotAnImageSignature { found: "a document of another kind".to_owned() })
@@ -100,10 +105,6 @@ impl Verifier {
         let signers = self.signers(&[entry], &digester.finish(), hint.as_ref())?;
         Ok(ImageSignature::assert_verified(blob.digest().clone(), signers, unchecked_times()))
     }
-}
-
-fn image_signature(verified: VerifiedStatement, about: &Digest, bytes: &Bytes) -> Result<ImageSignature, VerifyError> {
-    verified.as_image_signature(about, Some(bytes))
 }
 
 impl VerifiedStatement {

@@ -211,7 +211,11 @@ impl VerifiedStatement {
             .map(|(d, _)| d.clone())
             .collect();
         if about.is_empty() {
-            return Err(VerifyError::SubjectMismatch { about: subjects.iter().filter_map(Subject::digest).collect() });
+            let unknown = image.digests().into_iter().filter(|(_, bytes)| bytes.is_none());
+            let bytes_missing =
+                unknown.into_iter().any(|(digest, _)| subjects.iter().any(|subject| subject.needs_bytes(digest)));
+            let about = subjects.iter().filter_map(Subject::digest).collect();
+            return Err(VerifyError::SubjectMismatch { about, bytes_missing });
         }
         Ok(Attestation { verified: self, about, location })
     }
@@ -234,6 +238,11 @@ impl Attestation {
     /// The manifests of the image that the statement is about.
     pub fn about(&self) -> &[Digest] {
         &self.about
+    }
+
+    /// Notes another place in which the same document was seen. The preferred one leads.
+    pub(crate) fn also_seen(&mut self, other: &Location) {
+        self.location.merge(other);
     }
 
     /// Where it was found.

@@ -123,7 +123,7 @@ impl Layout {
         }
         let place = self.name();
         match images.len() {
-            0 => Err(self.not_found("image")),
+            0 => Err(self.not_found("image of its own: it holds nothing, or evidence about images elsewhere")),
             1 => images.into_values().next().map(|(entry, _)| entry.clone()).ok_or_else(|| self.not_found("image")),
             _ => {
                 let tags = images.into_values().map(|(_, name)| format!("{place}{name}")).collect();
