@@ -38,9 +38,15 @@ pub(super) async fn run(options: &AttestOptions, common: &Common, ui: &Ui) -> Re
         Predicate::read(content, &selector, &limits)
             .map_err(|error| CliError::Predicate { path: path.to_owned(), error })
     };
-    let shared = if templated { None } else { Some(read(&options.predicate)?) };
+    // Opening an encrypted key is slow on purpose; a large predicate is read meanwhile.
+    let (shared, key) = std::thread::scope(|scope| {
+        let key = scope.spawn(|| keys::signing_key(&options.key, ui));
+        let shared = if templated { None } else { Some(read(&options.predicate)) };
+        (shared.transpose(), key.join())
+    });
+    let shared = shared?;
+    let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let located = locate(&options.image, common, &limits)?;
-    let key = keys::signing_key(&options.key, ui)?;
     let failed = RefCell::new(None);
     let predicate = |part: &PlatformManifest| match &shared {
         Some(predicate) => Some(predicate.clone()),

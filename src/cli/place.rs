@@ -58,7 +58,7 @@ pub(crate) fn read_file(path: &str, limits: &Limits) -> Result<Content, CliError
         path => Box::new(File::open(path).map_err(unreadable)?),
     };
     match spool_reader(&mut *source, limits.blob_bytes, limits).map_err(unreadable)? {
-        Some((content, _)) => Ok(content),
+        Some(content) => Ok(content),
         None => Err(CliError::FileTooLarge { path: path.to_owned(), limit: limits.blob_bytes }),
     }
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::digest as backend;
 use bytes::Bytes;
 
 use super::algorithm::KeyAlgorithm;
-use crate::digest::DigestAlgorithm;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::limits::Limits;
 
 /// Takes a message in pieces and keeps what a set of keys needs of it.
@@ -38,9 +38,10 @@ enum Collecting {
 impl MessageDigester {
     /// Starts with nothing read, for keys of these algorithms.
     ///
-    /// The whole message is kept only if an Ed25519 key is among them.
+    /// SHA-256 is always among the digests: it names the message. The whole message is kept only if an Ed25519 key is among them.
     pub fn for_algorithms(algorithms: impl IntoIterator<Item = KeyAlgorithm>, limits: &Limits) -> Self {
         let mut digester = Self { contexts: Vec::new(), whole: Collecting::Unneeded };
+        digester.add(DigestAlgorithm::Sha256);
         for algorithm in algorithms {
             for digest in algorithm.digest_algorithms() {
                 digester.add(*digest);
@@ -127,6 +128,11 @@ impl MessageDigests {
             .map(|algorithm| (algorithm, backend::digest(backend_of(algorithm), message)))
             .collect();
         Self { digests, whole: Whole::Kept(Bytes::copy_from_slice(message)) }
+    }
+
+    /// SHA-256 of the message.
+    pub fn sha256(&self) -> Option<Digest> {
+        Digest::from_bytes(DigestAlgorithm::Sha256, self.digest(DigestAlgorithm::Sha256)?.as_ref())
     }
 
     /// One digest; `None` when no key asked for it.

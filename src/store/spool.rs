@@ -9,31 +9,20 @@ use crate::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::limits::Limits;
 
 /// Takes bytes in pieces, digests them, and gives content that can be read again.
-///
-/// The temporary file has no name, so nobody else can change it and nothing is left behind after a crash.
 pub struct Spooler {
     hasher: Hasher,
-    memory: Vec<u8>,
-    file: Option<File>,
-    length: u64,
-    memory_bytes: u64,
+    collector: Collector,
 }
 
 impl Spooler {
     /// Starts empty.
     pub fn new(algorithm: DigestAlgorithm, limits: &Limits) -> Self {
-        Self {
-            hasher: Hasher::new(algorithm),
-            memory: Vec::new(),
-            file: None,
-            length: 0,
-            memory_bytes: limits.memory_bytes,
-        }
+        Self { hasher: Hasher::new(algorithm), collector: Collector::new(limits) }
     }
 
     /// Bytes taken so far.
     pub const fn length(&self) -> u64 {
-        self.length
+        self.collector.length
     }
 
     /// Takes the next piece.
@@ -42,6 +31,31 @@ impl Spooler {
     /// What the system says about the temporary file.
     pub fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.hasher.update(piece);
+        self.collector.write(piece)
+    }
+
+    /// The content and its digest.
+    pub fn finish(self) -> (Content, Digest) {
+        (self.collector.finish(), self.hasher.finish())
+    }
+}
+
+/// Memory until it is too much, then a file.
+///
+/// The temporary file has no name, so nobody else can change it and nothing is left behind after a crash.
+struct Collector {
+    memory: Vec<u8>,
+    file: Option<File>,
+    length: u64,
+    memory_bytes: u64,
+}
+
+impl Collector {
+    fn new(limits: &Limits) -> Self {
+        Self { memory: Vec::new(), file: None, length: 0, memory_bytes: limits.memory_bytes }
+    }
+
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.length += u64::try_from(piece.len()).unwrap_or(u64::MAX);
         if let Some(file) = &mut self.file {
             return file.write_all(piece);
@@ -58,33 +72,30 @@ impl Spooler {
         Ok(())
     }
 
-    /// The content and its digest.
-    pub fn finish(self) -> (Content, Digest) {
-        let digest = self.hasher.finish();
-        let content = match self.file {
+    fn finish(self) -> Content {
+        match self.file {
             Some(file) => Content::spooled(Arc::new(SpooledFile { file: Mutex::new(file), length: self.length })),
             None => Content::from(self.memory),
-        };
-        (content, digest)
+        }
     }
 }
 
-/// Reads all of `reader`, at most `limit` bytes; `None` when there is more.
+/// Reads all of `reader`, at most `limit` bytes; `None` when there is more. No digest is computed.
 ///
 /// # Errors
 /// What the reader or the temporary file says.
-pub fn spool_reader(reader: &mut dyn Read, limit: u64, limits: &Limits) -> io::Result<Option<(Content, Digest)>> {
-    let mut spooler = Spooler::new(DigestAlgorithm::Sha256, limits);
+pub fn spool_reader(reader: &mut dyn Read, limit: u64, limits: &Limits) -> io::Result<Option<Content>> {
+    let mut collector = Collector::new(limits);
     let mut buffer = vec![0; 128 * 1024];
     loop {
         let read = match reader.read(&mut buffer) {
-            Ok(0) => return Ok(Some(spooler.finish())),
+            Ok(0) => return Ok(Some(collector.finish())),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        spooler.write(buffer.get(..read).unwrap_or_default())?;
-        if spooler.length() > limit {
+        collector.write(buffer.get(..read).unwrap_or_default())?;
+        if collector.length > limit {
             return Ok(None);
         }
     }

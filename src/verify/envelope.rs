@@ -7,7 +7,7 @@ use super::{Verifier, VerifyError};
 use crate::code::Code;
 use crate::content::{Blob, Content};
 use crate::crypto::{MessageDigester, MessageDigests, PublicKey};
-use crate::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::digest::Digest;
 use crate::dsse::{Envelope, EnvelopeSignature};
 use crate::intoto::{StatementError, StatementReader};
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
@@ -32,14 +32,12 @@ impl Verifier {
             return Err(VerifyError::PayloadType { found: envelope.payload_type().clone() });
         }
         let payload = envelope.unverified_payload();
-        let mut identity = Hasher::new(DigestAlgorithm::Sha256);
         let mut digester = self.digester();
         let mut reader = Some(StatementReader::new(&self.limits));
         let mut broken: Option<StatementError> = None;
         digester.update(&pae_head(envelope));
         payload.each_chunk(|chunk| {
             digester.update(chunk);
-            identity.update(chunk);
             // A payload that does not parse is still digested: "not signed" is the better answer where both hold.
             if let Some(Err(error)) = reader.as_mut().map(|reader| reader.feed(chunk)) {
                 broken = Some(error);
@@ -47,14 +45,15 @@ impl Verifier {
             }
             Ok::<(), VerifyError>(())
         })?;
-        let signers = self.signers(envelope.signatures(), &digester.finish(), None)?;
+        let message = digester.finish();
+        let signers = self.signers(envelope.signatures(), &message, None)?;
         check_again(blob)?;
         let statement = match (reader, broken) {
             (Some(reader), None) => reader.finish(payload.clone())?,
             (_, Some(error)) => return Err(error.into()),
             (None, None) => return Err(VerifyError::Unsigned),
         };
-        let identity = identity.finish();
+        let identity = message.sha256().ok_or(VerifyError::Unsigned)?;
         Ok(VerifiedStatement::assert_signed(statement, identity, signers, unchecked_times(), Hop::Direct))
     }
 

@@ -7,8 +7,10 @@ use crate::code::Code;
 use crate::content::Blob;
 use crate::crypto::{KeyAlgorithm, PublicKey};
 use crate::digest::Digest;
+use crate::dsse;
 use crate::intoto::{Statement, Subject};
 use crate::location::Location;
+use crate::media_type::{MediaType, PayloadType};
 use crate::oci::{Image, Manifest};
 
 /// A trusted key that made a signature.
@@ -156,9 +158,10 @@ impl VerifiedStatement {
             return Err(VerifyError::Unsigned);
         }
         super::envelope::check_again(layer)?;
+        let identity = Blob::new(MediaType::OCTET_STREAM, dsse::pae(&PayloadType::IN_TOTO, statement.payload()))?;
         Ok(Self {
             statement,
-            identity: layer.digest().clone(),
+            identity: identity.digest().clone(),
             signers: signature.signers.clone(),
             unchecked: signature.unchecked.clone(),
             hop,
@@ -174,7 +177,7 @@ impl VerifiedStatement {
         &self.statement
     }
 
-    /// SHA-256 of the statement's exact bytes: the same statement signed twice has one identity.
+    /// SHA-256 of what a signature over the statement covers (its PAE): the same statement signed twice has one identity.
     pub const fn identity(&self) -> &Digest {
         &self.identity
     }
