@@ -21,18 +21,8 @@ const PLATFORM_MARK: &str = "{platform}";
 pub(super) async fn run(options: &AttestOptions, common: &Common, ui: &Ui) -> Result<Exit, CliError> {
     let limits = Limits::default();
     let selector = TypeSelector::parse(&options.predicate_type).map_err(CliError::PredicateType)?;
-    let targets = match (&options.platform, options.each_platform) {
-        (Some(text), _) => Targets::Platform(text.parse::<Platform>()?),
-        (None, true) => Targets::EachPlatform,
-        (None, false) => Targets::Named,
-    };
+    let targets = targets(options)?;
     let templated = options.predicate.contains(PLATFORM_MARK);
-    if templated && targets == Targets::Named {
-        return Err(CliError::Arguments {
-            message: format!("{PLATFORM_MARK} needs --each-platform or --platform"),
-            hint: None,
-        });
-    }
     let read = |path: &str| {
         let content = read_file(path, &limits)?;
         Predicate::read(content, &selector, &limits)
@@ -79,6 +69,22 @@ pub(super) async fn run(options: &AttestOptions, common: &Common, ui: &Ui) -> Re
     let report = report(&located, &attesting, options);
     ui.report(&report, human_attest)?;
     Ok(Exit::Done)
+}
+
+/// Which parts of the image are meant.
+fn targets(options: &AttestOptions) -> Result<Targets, CliError> {
+    let targets = match (&options.platform, options.each_platform) {
+        (Some(text), _) => Targets::Platform(text.parse::<Platform>()?),
+        (None, true) => Targets::EachPlatform,
+        (None, false) => Targets::Named,
+    };
+    if options.predicate.contains(PLATFORM_MARK) && targets == Targets::Named {
+        return Err(CliError::Arguments {
+            message: format!("{PLATFORM_MARK} needs --each-platform or --platform"),
+            hint: None,
+        });
+    }
+    Ok(targets)
 }
 
 impl Located {

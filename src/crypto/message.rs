@@ -38,10 +38,9 @@ enum Collecting {
 impl MessageDigester {
     /// Starts with nothing read, for keys of these algorithms.
     ///
-    /// SHA-256 is always among the digests: it names the message. The whole message is kept only if an Ed25519 key is among them.
+    /// The whole message is kept only if an Ed25519 key is among them.
     pub fn for_algorithms(algorithms: impl IntoIterator<Item = KeyAlgorithm>, limits: &Limits) -> Self {
         let mut digester = Self { contexts: Vec::new(), whole: Collecting::Unneeded };
-        digester.add(DigestAlgorithm::Sha256);
         for algorithm in algorithms {
             for digest in algorithm.digest_algorithms() {
                 digester.add(*digest);
@@ -51,6 +50,13 @@ impl MessageDigester {
             }
         }
         digester
+    }
+
+    /// Has SHA-256 among the digests whatever the keys need, as a name of the message.
+    #[must_use]
+    pub fn named(mut self) -> Self {
+        self.add(DigestAlgorithm::Sha256);
+        self
     }
 
     /// Adds bytes.
@@ -130,7 +136,7 @@ impl MessageDigests {
         Self { digests, whole: Whole::Kept(Bytes::copy_from_slice(message)) }
     }
 
-    /// SHA-256 of the message.
+    /// SHA-256 of the message; `None` when neither a key nor [`MessageDigester::named`] asked for it.
     pub fn sha256(&self) -> Option<Digest> {
         Digest::from_bytes(DigestAlgorithm::Sha256, self.digest(DigestAlgorithm::Sha256)?.as_ref())
     }

@@ -74,7 +74,7 @@ impl Verifier {
     }
 
     pub(super) fn digester(&self) -> MessageDigester {
-        MessageDigester::for_algorithms(self.keys.iter().map(PublicKey::algorithm), &self.limits)
+        MessageDigester::for_algorithms(self.keys.iter().map(PublicKey::algorithm), &self.limits).named()
     }
 
     /// The distinct trusted keys that made one of the signatures, or why there are none.
