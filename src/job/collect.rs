@@ -13,7 +13,9 @@ use crate::media_type::PredicateType;
 use crate::oci::{Descriptor, Image, Manifest, annotations};
 use crate::policy::Evidence;
 use crate::sigstore::BundleContent;
-use crate::verify::{AttachedContent, Attestation, ImageSignature, VerifiedStatement, Verifier, VerifyError};
+use crate::verify::{
+    AttachedContent, Attestation, ImageSignature, ReadAgain, VerifiedStatement, Verifier, VerifyError,
+};
 
 use super::find::{Source, failure};
 
@@ -221,9 +223,11 @@ impl Collected {
                 return Ok(());
             }
             AttachedContent::Bundle(bundle) if matches!(bundle.content(), BundleContent::Envelope(_)) => {
-                verifier.verify_bundle(bundle, blob)?
+                reading_again(blob, |again| verifier.verify_bundle_while(bundle, again))?
             }
-            AttachedContent::Envelope(envelope) => verifier.verify_envelope(envelope, blob)?,
+            AttachedContent::Envelope(envelope) => {
+                reading_again(blob, |again| verifier.verify_envelope_while(envelope, again))?
+            }
             AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
                 let signature = sign_of(&content, blob, &found.hangs_on, image, verifier)?;
                 self.evidence.signatures.push(signature);
@@ -293,6 +297,24 @@ impl Collected {
             None => self.evidence.attestations.push(attestation),
         }
     }
+}
+
+/// Verifies while another thread digests a large blob again: the two readings are the longest parts of the work.
+fn reading_again<T>(
+    blob: &Blob,
+    verify: impl FnOnce(&mut dyn FnMut() -> Result<ReadAgain, VerifyError>) -> Result<T, VerifyError>,
+) -> Result<T, VerifyError> {
+    if blob.content().in_memory().is_some() {
+        return verify(&mut || ReadAgain::of(blob));
+    }
+    std::thread::scope(|scope| {
+        let mut reading = Some(scope.spawn(|| ReadAgain::of(blob)));
+        verify(&mut || match reading.take().map(std::thread::ScopedJoinHandle::join) {
+            Some(Ok(again)) => again,
+            // A reader that died has proved nothing.
+            Some(Err(_)) | None => ReadAgain::of(blob),
+        })
+    })
 }
 
 /// Whether the bytes of a part of the image would help.

@@ -1,8 +1,8 @@
 //! Spooling: what is small stays in memory, what is large goes to an unlinked temporary file.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use crate::content::{Content, Spool};
 use crate::digest::{Digest, DigestAlgorithm, Hasher};
@@ -74,7 +74,7 @@ impl Collector {
 
     fn finish(self) -> Content {
         match self.file {
-            Some(file) => Content::spooled(Arc::new(SpooledFile { file: Mutex::new(file), length: self.length })),
+            Some(file) => Content::spooled(Arc::new(SpooledFile { file: SharedFile::new(file), length: self.length })),
             None => Content::from(self.memory),
         }
     }
@@ -102,8 +102,41 @@ pub fn spool_reader(reader: &mut dyn Read, limit: u64, limits: &Limits) -> io::R
 }
 
 struct SpooledFile {
-    file: Mutex<File>,
+    file: SharedFile,
     length: u64,
+}
+
+/// A file that several threads read at places of their own.
+#[cfg(unix)]
+struct SharedFile(File);
+
+#[cfg(unix)]
+impl SharedFile {
+    const fn new(file: File) -> Self {
+        Self(file)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
+    }
+}
+
+/// A file that several threads read at places of their own, one after the other.
+#[cfg(not(unix))]
+struct SharedFile(std::sync::Mutex<File>);
+
+#[cfg(not(unix))]
+impl SharedFile {
+    const fn new(file: File) -> Self {
+        Self(std::sync::Mutex::new(file))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::io::{Seek, SeekFrom};
+        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
 }
 
 impl Spool for SpooledFile {
@@ -112,9 +145,7 @@ impl Spool for SpooledFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))?;
-        file.read(buffer)
+        self.file.read_at(offset, buffer)
     }
 }
 

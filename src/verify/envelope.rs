@@ -28,6 +28,18 @@ impl Verifier {
     ///
     /// Source: DSSE protocol 1.0.2; in-toto attestation spec v1, validation.md.
     pub fn verify_envelope(&self, envelope: &Envelope, blob: &Blob) -> Result<VerifiedStatement, VerifyError> {
+        self.verify_envelope_while(envelope, || ReadAgain::of(blob))
+    }
+
+    /// Like [`Verifier::verify_envelope`], for callers that read the blob again at the same time. `again` is asked last.
+    ///
+    /// # Errors
+    /// Like [`Verifier::verify_envelope`].
+    pub fn verify_envelope_while(
+        &self,
+        envelope: &Envelope,
+        again: impl FnOnce() -> Result<ReadAgain, VerifyError>,
+    ) -> Result<VerifiedStatement, VerifyError> {
         if !envelope.payload_type().is_in_toto() {
             return Err(VerifyError::PayloadType { found: envelope.payload_type().clone() });
         }
@@ -47,7 +59,7 @@ impl Verifier {
         })?;
         let message = digester.finish();
         let signers = self.signers(envelope.signatures(), &message, None)?;
-        check_again(blob)?;
+        let ReadAgain(()) = again()?;
         let statement = match (reader, broken) {
             (Some(reader), None) => reader.finish(payload.clone())?,
             (_, Some(error)) => return Err(error.into()),
@@ -64,11 +76,24 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError::Certificate`] for bundles that need a trust root; otherwise like [`Verifier::verify_envelope`].
     pub fn verify_bundle(&self, bundle: &Bundle, blob: &Blob) -> Result<VerifiedStatement, VerifyError> {
+        self.verify_bundle_while(bundle, || ReadAgain::of(blob))
+    }
+
+    /// Like [`Verifier::verify_bundle`], for callers that read the blob again at the same time.
+    ///
+    /// # Errors
+    /// Like [`Verifier::verify_bundle`].
+    pub fn verify_bundle_while(
+        &self,
+        bundle: &Bundle,
+        again: impl FnOnce() -> Result<ReadAgain, VerifyError>,
+    ) -> Result<VerifiedStatement, VerifyError> {
         let VerificationMaterial::PublicKey { hint } = bundle.material() else { return Err(VerifyError::Certificate) };
         let BundleContent::Envelope(envelope) = bundle.content() else {
             return Err(VerifyError::NotAnImageSignature { found: "a message signature".to_owned() });
         };
-        let mut verified = self.verify_envelope(envelope, blob).map_err(|error| with_hint(error, hint.as_ref()))?;
+        let mut verified =
+            self.verify_envelope_while(envelope, again).map_err(|error| with_hint(error, hint.as_ref()))?;
         verified.add_unchecked(unchecked_material(bundle));
         Ok(verified)
     }
@@ -112,15 +137,26 @@ fn pae_head(envelope: &Envelope) -> Vec<u8> {
     format!("DSSEv1 {} {name} {length} ", name.len()).into_bytes()
 }
 
-/// Digests a spooled blob a second time. What was verified was read from the same place, and so is what was promised.
-pub(super) fn check_again(blob: &Blob) -> Result<(), VerifyError> {
-    if blob.content().in_memory().is_some() {
-        return Ok(());
+/// The proof that a blob was read a second time and is still what its digest promises.
+///
+/// What is spooled is read twice: once to find the payload, once to verify it. Both readings count only when what lies
+/// there is what the manifest named.
+#[derive(Debug)]
+pub struct ReadAgain(());
+
+impl ReadAgain {
+    /// Digests a spooled blob again; content in memory cannot change.
+    ///
+    /// # Errors
+    /// [`VerifyError::Content`] when it changed or cannot be read.
+    pub fn of(blob: &Blob) -> Result<Self, VerifyError> {
+        if blob.content().in_memory().is_none() {
+            let content: Content = blob.content().clone();
+            let expected: Digest = blob.digest().clone();
+            Blob::check(blob.media_type().clone(), expected, blob.size(), content)?;
+        }
+        Ok(Self(()))
     }
-    let content: Content = blob.content().clone();
-    let expected: Digest = blob.digest().clone();
-    Blob::check(blob.media_type().clone(), expected, blob.size(), content)?;
-    Ok(())
 }
 
 /// With a key alone nobody says when the signature was made.

@@ -12,6 +12,7 @@ mod signature;
 mod verified;
 
 pub use attached::{AttachedContent, AttachedError, SimpleSigning};
+pub use envelope::ReadAgain;
 pub use error::VerifyError;
 pub use verified::{Attestation, Hop, ImageSignature, Signer, VerifiedStatement};
 

@@ -157,7 +157,7 @@ impl VerifiedStatement {
         if !layers.iter().any(|listed| listed.digest == *layer.digest() && listed.size == layer.size()) {
             return Err(VerifyError::Unsigned);
         }
-        super::envelope::check_again(layer)?;
+        super::ReadAgain::of(layer)?;
         let identity = Blob::new(MediaType::OCTET_STREAM, dsse::pae(&PayloadType::IN_TOTO, statement.payload()))?;
         Ok(Self {
             statement,
