@@ -15,6 +15,8 @@ use crate::store::{Expected, Layout, Store};
 
 /// The lock file that this program was built from: its real list of dependencies.
 const LOCK: &str = include_str!("../../../Cargo.lock");
+/// What tells dependencies of the program from those of its tests, which the lock file mixes.
+const MANIFEST: &str = include_str!("../../../Cargo.toml");
 
 /// What the demo demands.
 pub(super) const POLICY: &str = "\
@@ -46,7 +48,7 @@ pub(super) fn prepare(directory: &Path) -> Result<String, CliError> {
     let executable = read_file(&path.display().to_string(), &limits)?;
     let packed = image::build(&executable, &limits).map_err(|error| broken("pack")(error.to_string()))?;
     let program = Blob::new(MediaType::OCTET_STREAM, executable).map_err(JobError::Content)?;
-    let packages = lock::parse(LOCK).map_err(|error| broken("read the lock file")(error.to_string()))?;
+    let packages = packages().map_err(|error| broken("read the lock file")(error.to_string()))?;
     let described = sbom::Program { name: "attestry", version: env!("CARGO_PKG_VERSION"), digest: program.digest() };
     let now = jiff::Timestamp::now();
     let failed = |error: lock::LockError| broken("write the documents")(error.to_string());
@@ -63,15 +65,28 @@ pub(super) fn prepare(directory: &Path) -> Result<String, CliError> {
     for (name, bytes) in documents {
         write_file(&directory.join(name), &Content::from(bytes))?;
     }
+    let linked = lock::closure(&packages, env!("CARGO_PKG_NAME")).map_err(failed)?.len();
     let summary = format!(
         "oci:image:{TAG}   {} {}, {} KiB, {} packages in its SBOM",
         packed.platform,
         packed.manifest.digest().short(),
         program.size() / 1024,
-        packages.len()
+        linked
     );
     store(&directory.join("image"), &packed, &limits)?;
     Ok(summary)
+}
+
+/// The locked packages, with the root depending on what the program is made of and not on what its tests need.
+fn packages() -> Result<Vec<lock::Package>, lock::LockError> {
+    let section = MANIFEST.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let names: Vec<&str> = section.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    let mut packages = lock::parse(LOCK)?;
+    for root in packages.iter_mut().filter(|package| package.name == env!("CARGO_PKG_NAME")) {
+        root.dependencies.retain(|entry| names.contains(&entry.split(' ').next().unwrap_or_default()));
+    }
+    Ok(packages)
 }
 
 /// Writes the image under an index of one platform, as BuildKit does.

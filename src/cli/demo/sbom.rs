@@ -20,7 +20,7 @@ pub(crate) struct Program<'a> {
 
 /// What the list cannot know, said in the document itself.
 const COMMENT: &str = "The packages are those of Cargo.lock, reached from the program's own package. The lock file \
-covers all platforms, tests and build scripts, so that the list also holds crates that are not in this executable. \
+covers all platforms and build scripts, so that the list also holds crates that are not in this executable. \
 Checksums of crates are those of their .crate files. Licences were not looked at.";
 
 /// An SPDX 2.3 document in JSON: the executable, and one package for each crate of the lock file that it leads to.
