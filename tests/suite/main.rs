@@ -7,7 +7,9 @@
 )]
 
 mod fixtures;
+mod interop;
 mod registry_faults;
 mod registry_peers;
+mod round_trip;
 mod store_contract;
 mod support;
