@@ -10,6 +10,7 @@ mod fixtures;
 mod interop;
 mod registry_faults;
 mod registry_peers;
+mod reports;
 mod round_trip;
 mod store_contract;
 mod support;
