@@ -244,7 +244,11 @@ impl Finder {
             let descriptor = &child.descriptor;
             if child.is_attestation_manifest() {
                 let about = child.reference_digest().unwrap_or_else(|| manifest.digest().clone());
-                self.wish(Phase::Likely, fetch_manifest(descriptor), Reason::IndexChild { about });
+                let mut named = index.children().iter().filter(|child| child.descriptor.digest == about).peekable();
+                // What is about a platform that nobody asked for is not looked at.
+                if named.peek().is_none() || named.any(|child| self.is_on_wanted_platform(&child.descriptor)) {
+                    self.wish(Phase::Likely, fetch_manifest(descriptor), Reason::IndexChild { about });
+                }
             } else if descriptor.media_type.is_image_index() && holders.len() < self.limits.index_depth {
                 let reason = Reason::NestedIndex { held_by: holders.clone() };
                 self.wish(Phase::Likely, fetch_manifest(descriptor), reason);
@@ -262,13 +266,16 @@ impl Finder {
             bytes: None,
         };
         self.leaves.push(leaf);
-        let wanted = match (&self.wanted_platform, &descriptor.platform) {
+        if self.is_on_wanted_platform(descriptor) {
+            self.look_around(&descriptor.digest, false);
+        }
+    }
+
+    fn is_on_wanted_platform(&self, descriptor: &Descriptor) -> bool {
+        match (&self.wanted_platform, &descriptor.platform) {
             (Some(wanted), Some(platform)) => platform.matches(wanted),
             (Some(_), None) => false,
             (None, _) => true,
-        };
-        if wanted {
-            self.look_around(&descriptor.digest, false);
         }
     }
 

@@ -80,7 +80,9 @@ pub fn plan_index(
         plan.blobs.extend(blobs);
         plan.manifests.push(manifest);
     }
-    plan.warnings.push(Warning::IndexDigestChanges { from: root.digest().clone(), to: index.digest().clone() });
+    if root.as_index().is_some() {
+        plan.warnings.push(Warning::IndexDigestChanges { from: root.digest().clone(), to: index.digest().clone() });
+    }
     match tag {
         Some(tag) => {
             plan.tag = Some(TagMove { tag: tag.clone(), from: root.digest().clone(), to: index.clone() });

@@ -39,15 +39,17 @@ pub async fn resolve(store: &dyn Store, selector: &Selector) -> Result<Manifest,
 pub(super) async fn run_phase(finder: &mut Finder, source: &Source<'_>) {
     let mut wishes = finder.step(Vec::new());
     while !wishes.is_empty() {
-        let answers: Vec<(Fetch, Answer)> = futures_util::stream::iter(wishes)
-            .map(|fetch| async move {
+        let mut answers: Vec<(usize, (Fetch, Answer))> = futures_util::stream::iter(wishes.into_iter().enumerate())
+            .map(|(place, fetch)| async move {
                 let answer = answer(&fetch, source).await;
-                (fetch, answer)
+                (place, (fetch, answer))
             })
             .buffer_unordered(source.limits.concurrent_requests)
             .collect()
             .await;
-        wishes = finder.step(answers);
+        // Reports do not change their order with the speed of the network.
+        answers.sort_by_key(|(place, _)| *place);
+        wishes = finder.step(answers.into_iter().map(|(_, answered)| answered).collect());
     }
 }
 

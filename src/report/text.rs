@@ -322,7 +322,11 @@ pub fn human_inspect(report: &InspectReport) -> String {
 fn human_document(text: &mut String, document: &DocumentReport) {
     let _ = writeln!(text, "\n{} {}   {} bytes", document.form, document.digest.short(), document.size);
     if let Some(predicate_type) = &document.predicate_type {
-        let _ = writeln!(text, "  type         {} ({})", title(Some(predicate_type)), clean(predicate_type.as_str()));
+        let (title, uri) = (title(Some(predicate_type)), clean(predicate_type.as_str()));
+        let _ = match title == uri {
+            true => writeln!(text, "  type         {uri}"),
+            false => writeln!(text, "  type         {title} ({uri})"),
+        };
     }
     if let Some(statement_type) = &document.statement_type {
         let _ = writeln!(text, "  statement    {statement_type}");

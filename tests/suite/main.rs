@@ -6,8 +6,12 @@
     reason = "clippy knows functions marked as tests only, not what they call"
 )]
 
+mod fixtures;
 mod independent_reader;
+mod interop;
 mod registry_faults;
 mod registry_peers;
+mod reports;
+mod round_trip;
 mod store_contract;
 mod support;

@@ -234,7 +234,7 @@ pub(super) mod tests {
         assert_eq!(document["spdxVersion"], "SPDX-2.3");
         assert_eq!(document["creationInfo"]["created"], "2026-08-27T12:34:56Z");
         assert!(document["documentNamespace"].as_str().unwrap().ends_with(Digest::sha256(b"the executable").hex()));
-        assert!(document["comment"].as_str().unwrap().contains("all platforms, tests"));
+        assert!(document["comment"].as_str().unwrap().contains("all platforms and build scripts"));
         let packages = lock::parse(OWN).unwrap();
         let again = || with_program(|program| spdx(&packages, program, now())).unwrap();
         assert_eq!(again(), again());

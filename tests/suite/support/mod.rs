@@ -1,3 +1,6 @@
 //! What tests share.
 
+pub(crate) mod command;
+pub(crate) mod image;
+pub(crate) mod peer;
 pub(crate) mod registry;

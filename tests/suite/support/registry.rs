@@ -90,6 +90,8 @@ struct State {
     truncated: usize,
     met: usize,
     uploads: usize,
+    /// What came in pieces, by upload.
+    pieces: BTreeMap<String, Vec<u8>>,
     tokens: BTreeMap<String, usize>,
 }
 
@@ -192,6 +194,16 @@ impl TestRegistry {
         digest
     }
 
+    /// All that is kept: manifests, tags and blobs, by name.
+    pub(crate) fn content(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.state();
+        let manifests =
+            state.manifests.iter().map(|(digest, (_, bytes))| (format!("manifest {digest}"), bytes.clone()));
+        let tags = state.tags.iter().map(|(tag, digest)| (format!("tag {tag}"), digest.clone().into_bytes()));
+        let blobs = state.blobs.iter().map(|(digest, bytes)| (format!("blob {digest}"), bytes.clone()));
+        manifests.chain(tags).chain(blobs).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
     }
@@ -242,12 +254,36 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    assert!(!headers.contains_key("transfer-encoding"), "registries want a length");
-    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+    let body = match headers.get("content-length") {
+        Some(length) => {
+            let mut body = vec![0; length.parse().unwrap()];
+            reader.read_exact(&mut body).ok()?;
+            body
+        }
+        None if headers.contains_key("transfer-encoding") => {
+            assert_eq!(method, "PATCH", "registries want a length for what comes whole");
+            read_chunked(reader)?
+        }
+        None => Vec::new(),
+    };
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     Some(Request { method, path: path.to_owned(), query: query.to_owned(), headers, body })
+}
+
+/// A body of unknown length, as Go's clients send what comes in pieces.
+fn read_chunked(reader: &mut BufReader<&TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim(), 16).ok()?;
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
 }
 
 impl Request {
@@ -309,9 +345,11 @@ impl Shared {
             ("PUT", [.., "manifests", reference]) => self.put_manifest(reference, request),
             ("GET" | "HEAD", [.., "blobs", digest]) => self.blob(request, digest),
             ("POST", [.., "blobs", "uploads", ""]) => self.begin_upload(request),
+            ("PATCH", [.., "blobs", "uploads", _]) => self.take_piece(request),
             ("PUT", [.., "blobs", "uploads", _]) => self.finish_upload(request),
             ("GET", [.., "referrers", digest]) if !self.faults.no_referrers_api => self.referrers(request, digest),
             ("GET", [.., "tags", "list"]) => self.tags(request),
+            ("GET", [""]) if request.path == "/v2/" => Reply::new(200).body("{}"),
             _ => Reply::new(404).body("404 page not found"),
         }
     }
@@ -419,12 +457,22 @@ impl Shared {
         Reply::new(202).header("Location", format!("{origin}{}{}?state=a%2Fb", request.path, state.uploads))
     }
 
+    fn take_piece(&self, request: &Request) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        state.pieces.entry(request.path.clone()).or_default().extend_from_slice(&request.body);
+        Reply::new(202).header("Location", format!("{}?state=a%2Fb", request.path))
+    }
+
     fn finish_upload(&self, request: &Request) -> Reply {
-        let digest = Digest::sha256(&request.body).to_string();
-        if request.query("digest") != Some(&digest) || request.query("state") != Some("a%2Fb") {
+        let mut state = self.state.lock().unwrap();
+        let mut bytes = state.pieces.remove(&request.path).unwrap_or_default();
+        bytes.extend_from_slice(&request.body);
+        let digest = Digest::sha256(&bytes).to_string();
+        let promised = request.query("digest").map(|digest| digest.replace("%3A", ":"));
+        if promised.as_ref() != Some(&digest) || request.query("state") != Some("a%2Fb") {
             return Reply::error(400, "DIGEST_INVALID");
         }
-        self.state.lock().unwrap().blobs.insert(digest.clone(), request.body.clone());
+        state.blobs.insert(digest.clone(), bytes);
         Reply::new(201).header("Docker-Content-Digest", digest)
     }
 
