@@ -10,3 +10,4 @@ mod registry_faults;
 mod registry_peers;
 mod store_contract;
 mod support;
+mod tour;
