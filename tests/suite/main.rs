@@ -15,3 +15,4 @@ mod reports;
 mod round_trip;
 mod store_contract;
 mod support;
+mod tour;
