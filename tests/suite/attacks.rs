@@ -190,3 +190,33 @@ async fn a_message_signature_over_a_platform_signs_it() {
     let root = world.index(&[on(&leaf, "linux/amd64")]).await;
     assert!(world.accepts(&root, Wanted::ImageSignature, Scope::All).await);
 }
+
+#[tokio::test]
+async fn a_signed_image_vouches_for_no_statement_among_its_own_layers() {
+    // (refused: unsigned) Somebody puts a statement about the other platform into an image that is signed as released.
+    let world = World::new();
+    let evil = world.image("evil").await;
+    let statement = (MediaType::IN_TOTO, world.statement(&evil).payload().clone());
+    let released = world.artifact("released", &[statement], None).await;
+    let bundle = sign_blob(released.blob(), &world.key, &world.limits).unwrap().to_content();
+    let signature = (MediaType::SIGSTORE_BUNDLE_V03, bundle);
+    world.artifact("signature", &[signature], Some(&released.descriptor())).await;
+    let children = [on(&evil, "linux/amd64"), on(&released, "linux/arm64"), as_attestation(&released, &evil)];
+    let root = world.index(&children).await;
+    assert!(!world.accepts(&root, sbom(), Scope::Platforms(vec!["linux/amd64".parse().unwrap()])).await);
+}
+
+#[tokio::test]
+async fn a_good_signature_that_is_attached_again_and_again_is_one_signature() {
+    // (accepted)
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let bundle = sign_blob(leaf.blob(), &world.key, &world.limits).unwrap().to_content();
+    for copy in 0..20 {
+        let layer = (MediaType::SIGSTORE_BUNDLE_V03, bundle.clone());
+        world.artifact(&copy.to_string(), &[layer], Some(&leaf.descriptor())).await;
+    }
+    let verified = world.verify(&leaf, Wanted::ImageSignature, Scope::All).await;
+    assert!(verified.verdict.is_accepted());
+    assert_eq!(verified.collected.evidence.signatures.len(), 1);
+}
