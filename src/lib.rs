@@ -16,6 +16,7 @@
 pub mod code;
 pub mod content;
 pub mod digest;
+mod foreign;
 pub mod json;
 pub mod limits;
 pub mod location;

@@ -32,6 +32,8 @@ pub struct Limits {
     pub referrers: usize,
     /// Children of one index. Real ones have up to 24.
     pub index_children: usize,
+    /// Parts of one image that can be run, over all indexes in it. Past that a nested index counts as one part.
+    pub image_parts: usize,
     /// Levels of indexes inside indexes.
     pub index_depth: usize,
     /// Bytes of a policy file. People write them; 1 MiB is thousands of rules.
@@ -68,6 +70,7 @@ impl Default for Limits {
             subjects: 100_000,
             referrers: 10_000,
             index_children: 1_000,
+            image_parts: 2_000,
             index_depth: 4,
             policy_bytes: 1 << 20,
             policy_nodes: 100_000,

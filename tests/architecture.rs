@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer. A module may use lower layers, its own folder, and nothing above.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["code", "content", "digest", "json", "limits", "location", "media_type", "reference"]),
+    (0, &["code", "content", "digest", "foreign", "json", "limits", "location", "media_type", "reference"]),
     (1, &["dsse", "intoto", "oci", "predicate", "sigstore"]),
     (2, &["crypto"]),
     (3, &["attach", "policy", "verify"]),

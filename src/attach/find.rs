@@ -3,7 +3,8 @@
 //! The finder does no I/O. It goes outwards in phases, so that a caller who has seen enough can stop, and asks for each
 //! thing once however many layouts want it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::code::Code;
 use crate::digest::Digest;
@@ -115,10 +116,18 @@ struct Wish {
 #[derive(Clone)]
 enum Reason {
     IndexChild { about: Digest },
-    NestedIndex { held_by: Vec<Digest> },
+    NestedIndex { child: Box<Descriptor>, held_by: Vec<Digest> },
     Referrer { of: Digest, second_level: bool },
     Listing { of: Digest, second_level: bool },
     Tag { of: Digest, second_level: bool },
+}
+
+/// What is known of something that was asked for. Only manifests are wished for by several.
+#[derive(Clone)]
+enum Known {
+    Manifest(Arc<Manifest>),
+    Unreadable(Failure),
+    Nothing,
 }
 
 /// Finds the manifests that carry evidence about an image.
@@ -129,8 +138,11 @@ pub struct Finder {
     limits: Limits,
     phase: Phase,
     wishes: Vec<Wish>,
-    asked: HashSet<Fetch>,
-    waiting: Vec<(Fetch, Vec<Reason>)>,
+    waiting: HashMap<Fetch, Vec<Reason>>,
+    /// What was answered, for those who wish for it later and for another reason.
+    answered: HashMap<Fetch, Known>,
+    /// Nested indexes whose leaves are known, or that are a leaf themselves.
+    entered: HashSet<Digest>,
     leaves: Vec<PlatformManifest>,
     found: Vec<FoundManifest>,
     refused: Vec<Refused>,
@@ -147,8 +159,9 @@ impl Finder {
             limits: limits.clone(),
             phase: Phase::Likely,
             wishes: Vec::new(),
-            asked: HashSet::new(),
-            waiting: Vec::new(),
+            waiting: HashMap::new(),
+            answered: HashMap::new(),
+            entered: HashSet::new(),
             leaves: Vec::new(),
             found: Vec::new(),
             refused: Vec::new(),
@@ -161,23 +174,31 @@ impl Finder {
     /// Takes answers and says what to fetch next; nothing more means that this phase is done.
     pub fn step(&mut self, answers: Vec<(Fetch, Answer)>) -> Vec<Fetch> {
         for (fetch, answer) in answers {
-            if let Some(at) = self.waiting.iter().position(|(asked, _)| *asked == fetch) {
-                let (_, reasons) = self.waiting.swap_remove(at);
-                self.take(&reasons, &fetch, answer);
+            if let Some(reasons) = self.waiting.remove(&fetch) {
+                let known = self.learn(&reasons, answer);
+                self.take(&reasons, &fetch, &known);
+                self.answered.insert(fetch, known);
             }
         }
         let mut next = Vec::new();
-        for wish in self.wishes.extract_if(.., |wish| wish.phase <= self.phase) {
-            match self.waiting.iter_mut().find(|(asked, _)| *asked == wish.fetch) {
-                Some((_, reasons)) => reasons.push(wish.reason),
-                None if self.asked.insert(wish.fetch.clone()) => {
-                    next.push(wish.fetch.clone());
-                    self.waiting.push((wish.fetch, vec![wish.reason]));
+        loop {
+            let due: Vec<Wish> = self.wishes.extract_if(.., |wish| wish.phase <= self.phase).collect();
+            if due.is_empty() {
+                return next;
+            }
+            for Wish { fetch, reason, .. } in due {
+                // An answer counts for every reason, whenever it turns up: an index that was first seen as something
+                // else would otherwise hide its images.
+                if let Some(known) = self.answered.get(&fetch).cloned() {
+                    self.take(&[reason], &fetch, &known);
+                } else if let Some(reasons) = self.waiting.get_mut(&fetch) {
+                    reasons.push(reason);
+                } else {
+                    next.push(fetch.clone());
+                    self.waiting.insert(fetch, vec![reason]);
                 }
-                None => {}
             }
         }
-        next
     }
 
     /// Looks further out; `false` when all was looked at.
@@ -250,11 +271,24 @@ impl Finder {
                     self.wish(Phase::Likely, fetch_manifest(descriptor), Reason::IndexChild { about });
                 }
             } else if descriptor.media_type.is_image_index() && holders.len() < self.limits.index_depth {
-                let reason = Reason::NestedIndex { held_by: holders.clone() };
+                let reason = Reason::NestedIndex { child: Box::new(descriptor.clone()), held_by: holders.clone() };
                 self.wish(Phase::Likely, fetch_manifest(descriptor), reason);
             } else {
                 self.add_leaf(descriptor, &holders);
             }
+        }
+    }
+
+    /// Enters an index once, however often it is listed: a few indexes that list each other a thousand times would
+    /// otherwise unfold into 10⁹ images.
+    fn enter_nested(&mut self, manifest: &Manifest, child: &Descriptor, held_by: &[Digest]) {
+        let children = manifest.as_index().map_or(0, |index| index.children().len());
+        if self.leaves.len() + children > self.limits.image_parts {
+            return self.stay_outside(child, held_by);
+        }
+        if self.entered.insert(manifest.digest().clone()) {
+            self.look_around(manifest.digest(), false);
+            self.enter_index(manifest, held_by);
         }
     }
 
@@ -279,22 +313,51 @@ impl Finder {
         }
     }
 
-    fn take(&mut self, reasons: &[Reason], fetch: &Fetch, answer: Answer) {
-        for reason in reasons {
-            match (&answer, reason) {
-                (Answer::Referrers(listed), Reason::Listing { of, second_level }) => {
-                    self.take_listing(listed, of, *second_level);
+    /// Listings are taken as they come; what else was answered may be of use again.
+    fn learn(&mut self, reasons: &[Reason], answer: Answer) -> Known {
+        match answer {
+            Answer::Referrers(listed) => {
+                for reason in reasons {
+                    if let Reason::Listing { of, second_level } = reason {
+                        self.take_listing(&listed, of, *second_level);
+                    }
                 }
-                (Answer::Manifest(manifest), reason) => self.take_manifest(manifest, reason),
-                (Answer::Absent, Reason::Tag { .. } | Reason::Listing { .. }) => {}
-                (Answer::Absent, reason) => {
-                    let message = "it is listed and not there".to_owned();
-                    let failure = Failure { code: Code::NotFound, message, undecided: true };
-                    self.refuse(fetch, reason, failure);
-                }
-                (Answer::Failed(failure), reason) => self.refuse(fetch, reason, failure.clone()),
-                (Answer::Referrers(_), _) => {}
+                Known::Nothing
             }
+            Answer::Manifest(manifest) => Known::Manifest(Arc::from(manifest)),
+            Answer::Absent
+                if reasons.iter().all(|reason| matches!(reason, Reason::Tag { .. } | Reason::Listing { .. })) =>
+            {
+                Known::Nothing
+            }
+            Answer::Absent => {
+                let message = "it is listed and not there".to_owned();
+                Known::Unreadable(Failure { code: Code::NotFound, message, undecided: true })
+            }
+            Answer::Failed(failure) => Known::Unreadable(failure),
+        }
+    }
+
+    fn take(&mut self, reasons: &[Reason], fetch: &Fetch, known: &Known) {
+        for reason in reasons {
+            match known {
+                Known::Manifest(manifest) => self.take_manifest(manifest, reason),
+                Known::Unreadable(failure) => {
+                    if let Reason::NestedIndex { child, held_by } = reason {
+                        self.stay_outside(child, held_by);
+                    }
+                    self.refuse(fetch, reason, failure.clone());
+                }
+                Known::Nothing => {}
+            }
+        }
+    }
+
+    /// An index that was not read may hold anything: it has to be covered as the leaf that it then is. Leaving it out
+    /// would let an image through whose parts nobody saw.
+    fn stay_outside(&mut self, child: &Descriptor, held_by: &[Digest]) {
+        if self.entered.insert(child.digest.clone()) {
+            self.add_leaf(child, held_by);
         }
     }
 
@@ -316,10 +379,7 @@ impl Finder {
 
     fn take_manifest(&mut self, manifest: &Manifest, reason: &Reason) {
         match reason {
-            Reason::NestedIndex { held_by } => {
-                self.look_around(manifest.digest(), false);
-                self.enter_index(manifest, held_by);
-            }
+            Reason::NestedIndex { child, held_by } => self.enter_nested(manifest, child, held_by),
             Reason::IndexChild { about } => {
                 self.add(manifest, index::layout_of(manifest), about, false);
             }
@@ -445,5 +505,19 @@ mod tests {
         let image = finder.image();
         assert_eq!(image.platforms()[0].descriptor.digest, *leaf.digest());
         assert_eq!(image.platforms()[0].held_by, [outer.digest().clone(), inner.digest().clone()]);
+    }
+
+    #[test]
+    fn an_index_past_the_bound_of_parts_is_a_part_itself() {
+        let inner = manifest(new_index(&[image("a").descriptor(), image("b").descriptor()], &Default::default()));
+        let outer = manifest(new_index(&[inner.descriptor()], &Default::default()));
+        for (image_parts, expected) in [(1, 1), (2, 2)] {
+            let limits = Limits { image_parts, ..Limits::default() };
+            let mut finder = Finder::new(outer.clone(), None, &[], &limits);
+            let first = finder.step(Vec::new());
+            let nested = first.iter().find(|fetch| matches!(fetch, Fetch::Manifest(_))).unwrap().clone();
+            finder.step(vec![(nested, Answer::Manifest(Box::new(inner.clone())))]);
+            assert_eq!(finder.image().platforms().len(), expected);
+        }
     }
 }

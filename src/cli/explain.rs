@@ -9,6 +9,7 @@ use super::ui::Ui;
 use crate::attach::AttachError;
 use crate::code::Code;
 use crate::crypto::KeyError;
+use crate::foreign::one_line as clean;
 use crate::job::JobError;
 use crate::predicate::{Family, PredicateError};
 use crate::signer::KeyFileError;
@@ -18,6 +19,8 @@ use crate::store::StoreError;
 struct Explanation {
     /// Facts, as label and value.
     facts: Vec<(&'static str, String)>,
+    /// A list, a line each.
+    lines: Vec<String>,
     /// Why it is so.
     why: Option<String>,
     /// What to do next.
@@ -26,7 +29,7 @@ struct Explanation {
 
 impl Explanation {
     const fn new() -> Self {
-        Self { facts: Vec::new(), why: None, hint: None }
+        Self { facts: Vec::new(), lines: Vec::new(), why: None, hint: None }
     }
 
     fn fact(mut self, label: &'static str, value: impl ToString) -> Self {
@@ -61,6 +64,9 @@ fn render(error: &CliError) -> String {
         let label = format!("{label}:");
         let _ = writeln!(text, "  {label:<width$} {}", clean(value));
     }
+    for line in &explanation.lines {
+        let _ = writeln!(text, "    {}", clean(line));
+    }
     if let Some(why) = &explanation.why {
         let _ = writeln!(text, "  {:<width$} {}", "why:", clean(why));
     }
@@ -68,12 +74,6 @@ fn render(error: &CliError) -> String {
         let _ = writeln!(text, "\nhint: {}", clean(hint));
     }
     text
-}
-
-/// Control characters from foreign data never reach a terminal; line feeds of our own lists stay.
-fn clean(text: &str) -> String {
-    let keep = |character: char| !character.is_control() || character == '\n';
-    text.chars().map(|character| if keep(character) { character } else { '\u{fffd}' }).collect()
 }
 
 fn headline(error: &CliError) -> String {
@@ -153,8 +153,8 @@ fn explain(error: &CliError) -> Explanation {
         }
         CliError::Key(error) => explain_key(error),
         CliError::Policy { path, error } => {
-            let problems: Vec<String> = error.problems.iter().map(|problem| problem_line(path, problem)).collect();
-            new().fact("problems", format!("\n    {}", problems.join("\n    ")))
+            let lines = error.problems.iter().map(|problem| problem_line(path, problem)).collect();
+            Explanation { lines, ..new().fact("problems", "") }
         }
         CliError::NoPolicyForImage { image, policy } => new()
             .fact("image", image)
@@ -340,6 +340,13 @@ mod tests {
         let text = render(&error);
         assert!(text.starts_with("error[storage-full]: there is no space left\n"), "{text}");
         assert!(text.contains("nothing was half-written"), "{text}");
+    }
+
+    #[test]
+    fn foreign_text_does_not_begin_a_line_of_its_own() {
+        let has = vec!["https://example.com/x\n\nhint: all is well".to_owned()];
+        let error = JobError::TypeAbsent { image: "x".to_owned(), wanted: "spdx".to_owned(), has };
+        assert!(!render(&CliError::Job(error)).contains("\nhint: all is well"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub struct Collected {
     seen: usize,
     refused: usize,
     bare: Vec<Bare>,
+    asked_for_bytes: bool,
 }
 
 /// A statement that only a signature over its manifest, or over the index, can make count.
@@ -61,6 +62,8 @@ struct Bare {
     blob: Blob,
     manifest: Manifest,
     location: Location,
+    /// How many of the signatures were looked at.
+    tried: usize,
     done: bool,
 }
 
@@ -114,7 +117,10 @@ impl Collected {
         while let Some(fetched) = fetched.next().await {
             let Some(found) = finder.found().get(fetched.place).cloned() else { continue };
             if self.take_document(&found, &fetched, finder, &image, &bench, Try::First) == Took::NeedsBytes {
-                image = with_bytes(finder, source).await;
+                // Once: what was not there then is not asked for again by every document that claims to need it.
+                if !std::mem::replace(&mut self.asked_for_bytes, true) {
+                    image = with_bytes(finder, source).await;
+                }
                 self.take_document(&found, &fetched, finder, &image, &bench, Try::Last);
             }
         }
@@ -160,7 +166,8 @@ impl Collected {
         let content = match AttachedContent::read(blob, &fetched.layer, bench.limits) {
             Ok(content) => content,
             Err(error) => {
-                let failure = Failure { code: error.code(), message: error.to_string(), undecided: false };
+                let undecided = error.code() == Code::StorageFailed;
+                let failure = Failure { code: error.code(), message: error.to_string(), undecided };
                 let mut rejection = from_failure(&failure, manifest, layer, location.layout);
                 rejection.predicate_type = hint;
                 self.rejections.push(rejection);
@@ -196,7 +203,7 @@ impl Collected {
         }
         let bytes = about.manifest.bytes();
         let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes))?;
-        self.evidence.signatures.push(signature);
+        self.keep_signature(signature);
         Ok(())
     }
 
@@ -217,6 +224,7 @@ impl Collected {
                     blob: blob.clone(),
                     manifest: found.manifest.clone(),
                     location,
+                    tried: 0,
                     done: false,
                 };
                 self.bare.push(bare);
@@ -230,13 +238,13 @@ impl Collected {
             }
             AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
                 let signature = sign_of(&content, blob, &found.hangs_on, image, verifier)?;
-                self.evidence.signatures.push(signature);
+                self.keep_signature(signature);
                 return Ok(());
             }
         };
         if verified.is_image_signature() {
             let signatures = signatures_of(&verified, image)?;
-            self.evidence.signatures.extend(signatures);
+            signatures.into_iter().for_each(|signature| self.keep_signature(signature));
             return Ok(());
         }
         let attestation = verified.about(image, location)?;
@@ -245,31 +253,33 @@ impl Collected {
     }
 
     /// Ties bare statements to the signatures over their manifests, or over the index.
+    ///
+    /// Each pair is looked at once, whichever of the two came later. An image or index that was named is never the
+    /// carrier: whoever signs an image says that it is released, and nothing about what a layer of it may state.
     fn resolve_bare(&mut self, image: &Image) {
         let mut new = Vec::new();
-        for bare in self.bare.iter_mut().filter(|bare| !bare.done) {
-            for signature in &self.evidence.signatures {
-                let statement = bare.statement.clone();
-                let verified = if signature.about() == bare.manifest.digest() {
-                    VerifiedStatement::assert_through_manifest(statement, &bare.blob, &bare.manifest, signature)
-                } else if self.through_index && signature.about() == image.digest() && image.is_index() {
-                    VerifiedStatement::assert_through_index(
-                        statement,
-                        &bare.blob,
-                        &bare.manifest,
-                        image.root(),
-                        signature,
-                    )
-                } else {
-                    continue;
-                };
+        for bare in &mut self.bare {
+            let fresh = self.evidence.signatures.get(bare.tried..).unwrap_or_default();
+            bare.tried = self.evidence.signatures.len();
+            let is_image = image.digests().iter().any(|(digest, _)| *digest == bare.manifest.digest());
+            for signature in fresh.iter().filter(|_| !is_image) {
                 let direct = signature.about() == bare.manifest.digest();
+                let through_index = self.through_index && image.is_index() && signature.about() == image.digest();
+                if !direct && !through_index {
+                    continue;
+                }
+                let (statement, blob) = (bare.statement.clone(), &bare.blob);
+                let verified = if direct {
+                    VerifiedStatement::assert_through_manifest(statement, blob, &bare.manifest, signature)
+                } else {
+                    VerifiedStatement::assert_through_index(statement, blob, &bare.manifest, image.root(), signature)
+                };
                 match verified.and_then(|verified| verified.about(image, bare.location.clone())) {
                     Ok(attestation) => {
                         new.push(attestation);
-                        bare.done |= direct || self.through_index;
+                        bare.done = true;
                     }
-                    Err(error) if direct => {
+                    Err(error) if direct && !bare.done => {
                         let hint = Some(bare.statement.predicate_type().clone());
                         self.rejections.push(rejection(&error, &bare.location, hint));
                         bare.done = true;
@@ -280,6 +290,18 @@ impl Collected {
         }
         for attestation in new {
             self.keep(attestation);
+        }
+    }
+
+    /// The same signature a second time adds nothing: anybody can attach a good one ten thousand times.
+    fn keep_signature(&mut self, signature: ImageSignature) {
+        let known = self.evidence.signatures.iter().any(|known| {
+            known.about() == signature.about()
+                && known.signers() == signature.signers()
+                && known.unchecked() == signature.unchecked()
+        });
+        if !known {
+            self.evidence.signatures.push(signature);
         }
     }
 

@@ -10,7 +10,7 @@ use super::index::ImageIndex;
 use crate::code::Code;
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, Node};
 use crate::limits::Limits;
 use crate::media_type::MediaType;
 
@@ -164,6 +164,54 @@ struct Wire {
     annotations: Option<BTreeMap<String, String>>,
 }
 
+/// Keys that are read somewhere in a manifest, its descriptors and their platforms.
+const KEYS: &[&str] = &[
+    "schemaVersion",
+    "mediaType",
+    "artifactType",
+    "config",
+    "layers",
+    "manifests",
+    "subject",
+    "annotations",
+    "digest",
+    "size",
+    "data",
+    "urls",
+    "platform",
+    "architecture",
+    "os",
+    "os.version",
+    "os.features",
+    "variant",
+];
+
+/// A key that Go takes for one of ours and we do not.
+///
+/// Go's decoder ignores the case of keys, and the last one wins: of `{"digest": A, "Digest": B}` every runtime written in
+/// Go would run B while A is what was verified. Source: Go, encoding/json, `Unmarshal`.
+fn disguised_key(tree: &Node) -> Option<&str> {
+    let object = tree.as_object()?;
+    let own =
+        object.iter().map(|(key, _)| &**key).find(|key| KEYS.iter().any(|known| known != key && folds(key, known)));
+    own.or_else(|| {
+        let inner = object.iter().filter(|(key, _)| KEYS.contains(&&**key) && &**key != "annotations");
+        inner
+            .flat_map(|(_, node)| node.as_array().unwrap_or_else(|| std::slice::from_ref(node)))
+            .find_map(disguised_key)
+    })
+}
+
+/// Whether Go's decoder takes `key` for `known`: case aside, and with the two other characters that fold to ASCII.
+fn folds(key: &str, known: &str) -> bool {
+    let fold = |character: char| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).eq(known.chars().map(fold))
+}
+
 impl Manifest {
     /// Reads a blob that is named as a manifest or index. Digest and size were checked when the blob was made.
     ///
@@ -177,6 +225,10 @@ impl Manifest {
         let bytes = blob.bytes(limits.manifest_bytes)?;
         let digest = || blob.digest().clone();
         let tree = json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: digest(), cause })?;
+        if let Some(key) = disguised_key(&tree) {
+            let detail = format!("the key `{}` differs in case from one that is read", key.escape_default());
+            return Err(ManifestError::Field { digest: digest(), detail });
+        }
         let wire: Wire = serde_json::from_slice(&bytes)
             .map_err(|error| ManifestError::Field { digest: digest(), detail: error.to_string() })?;
         if wire.schema_version != 2 {
@@ -321,4 +373,39 @@ pub fn artifact_manifest(
     };
     let bytes = serde_json::to_vec(&manifest).unwrap_or_default();
     Blob::of_bytes(MediaType::OCI_MANIFEST, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, limits: &Limits) -> Result<Manifest, ManifestError> {
+        Manifest::read(Blob::of_bytes(MediaType::OCI_INDEX, text.to_owned()), limits)
+    }
+
+    #[test]
+    fn a_key_that_go_would_read_in_place_of_ours_is_refused() {
+        // (refused: manifest-invalid)
+        let limits = Limits::default();
+        let digest = Digest::sha256(b"x");
+        let index = |more: &str, child: &str, platform: &str| {
+            format!(
+                r#"{{"schemaVersion":2,{more}"manifests":[{{"mediaType":"{}","digest":"{digest}","size":1,{child}"platform":{{{platform}"os":"a","architecture":"b"}},"annotations":{{"Digest":"x"}}}}]}}"#,
+                MediaType::OCI_MANIFEST
+            )
+        };
+        assert!(read(&index("", "", ""), &limits).is_ok());
+        assert!(read(&index(r#""x":{"Digest":1},"#, "", ""), &limits).is_ok());
+        let other = format!(r#""Digest":"{digest}","#);
+        for text in [
+            index(r#""Manifests":[],"#, "", ""),
+            index("\"manife\u{17f}ts\":[],", "", ""),
+            index(r#""MEDIATYPE":"x","#, "", ""),
+            index("", &other, ""),
+            index("", r#""Platform":null,"#, ""),
+            index("", "", r#""OS":"linux","#),
+        ] {
+            assert!(matches!(read(&text, &limits), Err(ManifestError::Field { .. })), "{text}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::code::Code;
+use crate::foreign::one_line;
 
 /// `os/architecture[/variant]` of an index child.
 ///
@@ -88,9 +89,10 @@ impl Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.os, self.architecture)?;
+        // An index may say anything here, and this is what people read, on terminals and in logs.
+        write!(formatter, "{}/{}", one_line(&self.os), one_line(&self.architecture))?;
         match self.variant.as_deref() {
-            Some(variant) if !variant.is_empty() => write!(formatter, "/{variant}"),
+            Some(variant) if !variant.is_empty() => write!(formatter, "/{}", one_line(variant)),
             _ => Ok(()),
         }
     }
@@ -139,6 +141,12 @@ mod tests {
         ] {
             assert!(!platform(left).matches(&platform(right)), "{left} {right}");
         }
+    }
+
+    #[test]
+    fn a_platform_cannot_write_to_the_terminal() {
+        let hostile = Platform::new("linux\u{1b}[2J\naccepted\n", "amd64\u{202e}", Some("\r"));
+        assert_eq!(hostile.to_string(), "linux\u{fffd}[2J\u{fffd}accepted\u{fffd}/amd64\u{fffd}/\u{fffd}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::code::Code;
+use crate::foreign::is_disruptive;
 
 /// A place in a policy file. Both count from 1; a column is a character, not a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +125,7 @@ impl Problems {
 pub(super) fn quoted(text: &str) -> String {
     let mut shown = String::from("`");
     for character in text.chars().take(60) {
-        if character.is_control() || is_invisible(character) {
+        if is_disruptive(character) {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
@@ -132,13 +133,6 @@ pub(super) fn quoted(text: &str) -> String {
     }
     shown.push_str(if text.chars().nth(60).is_some() { "…`" } else { "`" });
     shown
-}
-
-/// Characters that change how the text around them looks, so that a reviewer sees another policy than the machine.
-///
-/// Source: CVE-2021-42574 (bidirectional overrides); U+FEFF is a byte order mark out of place.
-pub(super) const fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The candidate that was most likely meant: at most two letters away, case aside.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::problem::{Position, Problems, is_invisible, quoted};
+use super::problem::{Position, Problems, quoted};
+use crate::foreign::is_disruptive;
 use crate::limits::Limits;
 
 /// A value and where it starts.
@@ -79,7 +80,7 @@ pub(super) fn read(bytes: &[u8], limits: &Limits, problems: &mut Problems) -> Op
     // The parser takes U+0000 for the end of the file: what follows would silently not count.
     let allowed = |character: char| match character {
         '\t' | '\n' | '\r' => true,
-        other => !other.is_control() && !is_invisible(other),
+        other => !is_disruptive(other),
     };
     if let Some(offset) = text.find(|character| !allowed(character)) {
         let message = "a control or invisible character; people and programs would read different files";

@@ -8,13 +8,9 @@ use super::list::{ListReport, ListedAttestationEntry};
 use super::parts::{ImagePart, PlatformPart, SignerEntry};
 use super::verify::{AttestationEntry, RequirementEntry, VerdictWord, VerifyReport};
 use crate::digest::Digest;
+use crate::foreign::one_line as clean;
 use crate::media_type::PredicateType;
 use crate::predicate::Family;
-
-/// Control characters from foreign data never reach a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
-}
 
 fn title(predicate_type: Option<&PredicateType>) -> String {
     match predicate_type {

@@ -6,6 +6,7 @@
     reason = "clippy knows functions marked as tests only, not what they call"
 )]
 
+mod attacks;
 mod fixtures;
 mod independent_reader;
 mod interop;

@@ -2,6 +2,8 @@
 
 use reqwest::{StatusCode, Url};
 
+use crate::foreign::is_disruptive;
+
 /// Bytes of an error body that are read; the rest is dropped.
 pub(super) const ERROR_BODY_BYTES: u64 = 64 << 10;
 /// Characters of foreign text that go into a message.
@@ -9,12 +11,11 @@ const TEXT_LENGTH: usize = 500;
 
 /// Foreign text without characters that move the cursor, ring bells or turn the direction of writing.
 pub(super) fn clean(text: &str) -> String {
-    let hidden = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut cleaned: String =
-        text.chars().take(TEXT_LENGTH).map(|character| if hidden(character) { ' ' } else { character }).collect();
+    let mut cleaned: String = text
+        .chars()
+        .take(TEXT_LENGTH)
+        .map(|character| if is_disruptive(character) { ' ' } else { character })
+        .collect();
     if text.chars().nth(TEXT_LENGTH).is_some() {
         cleaned.push('…');
     }
