@@ -70,7 +70,6 @@ codes! {
     Unsigned = "unsigned", "no signature covers the statement";
     ReferrerSubjectMismatch = "referrer-subject-mismatch", "a listed referrer points at another manifest";
     MaterialUnsupported = "material-unsupported", "the bundle is signed by a certificate, and only keys were given";
-    AttachmentUnreadable = "attachment-unreadable", "an attachment could not be read";
     // Verdicts.
     AttestationMissing = "attestation-missing", "nothing attached meets the demand";
     PlatformMissing = "platform-missing", "a platform of the image is not covered";
@@ -85,6 +84,9 @@ codes! {
     PlatformNeeded = "platform-needed", "a statement about an index cannot live inside that index";
     PlatformUnknown = "platform-unknown", "the image has no such platform";
     AttestationManifestSigned = "attestation-manifest-signed", "the attestation manifest is signed and cannot change";
+    IndexDigestChanges = "index-digest-changes", "attaching into an index gives it another digest";
+    ImageWrapped = "image-wrapped", "a single manifest becomes the only image of a new index";
+    IndexUntagged = "index-untagged", "no tag names the new index";
     IndexSignatureOrphaned = "index-signature-orphaned", "signatures of the old index digest do not follow to the new one";
     // Stores.
     NotFound = "not-found", "the store has no such content";

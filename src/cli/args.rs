@@ -18,16 +18,16 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Form of the report
-    #[arg(long, global = true, value_enum, default_value_t = Output::Human)]
+    #[arg(long, global = true, value_enum, default_value_t = Output::Human, hide_possible_values = true, value_name = "human|json", help_heading = "Common options")]
     pub(crate) output: Output,
     /// Refuse every use of the network
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Common options")]
     pub(crate) offline: bool,
     /// Speak plain HTTP to this registry host[:port]
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Common options")]
     pub(crate) insecure_http: Vec<String>,
     /// Print nothing for people but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Common options")]
     pub(crate) quiet: bool,
 }
 

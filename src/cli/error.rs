@@ -28,6 +28,8 @@ pub(crate) enum CliError {
     Predicate { path: String, error: PredicateError },
     /// A key file.
     Key(KeyFileError),
+    /// A key file that a policy names.
+    PolicyKey { policy: String, error: KeyFileError },
     /// A policy file has errors.
     Policy { path: String, error: PolicyError },
     /// No entry of the policy is about the image: a refusal.
@@ -54,7 +56,7 @@ impl CliError {
             Self::StoreUnsupported { .. } => Code::StoreUnsupported,
             Self::Platform(error) => error.code(),
             Self::PredicateType(error) | Self::Predicate { error, .. } => error.code(),
-            Self::Key(error) => error.code(),
+            Self::Key(error) | Self::PolicyKey { error, .. } => error.code(),
             Self::Policy { error, .. } => error.code(),
             Self::NoPolicyForImage { .. } => Code::NoPolicyForImage,
             Self::Unreadable { .. } => Code::FileUnreadable,

@@ -86,6 +86,7 @@ fn headline(error: &CliError) -> String {
             1 => "the policy file has an error".to_owned(),
             number => format!("the policy file has {number} errors"),
         },
+        CliError::Platform(error) => format!("not a platform: {}", clean(&error.text)),
         CliError::Demo { step, .. } => format!("the demo did not come out as it must, at `{step}`"),
         other => other.code().summary().to_owned(),
     }
@@ -108,7 +109,7 @@ fn exit_of(error: &CliError) -> Exit {
         | CliError::Policy { .. }
         | CliError::Unreadable { .. } => Exit::AskedWrongly,
         CliError::Key(KeyFileError::Unwritable { .. }) => Exit::Undecided,
-        CliError::Key(_) => Exit::AskedWrongly,
+        CliError::Key(_) | CliError::PolicyKey { .. } => Exit::AskedWrongly,
         CliError::FileTooLarge { .. } => Exit::No,
         CliError::Unwritable { .. } | CliError::Output(_) => Exit::Undecided,
         CliError::Demo { .. } => Exit::Bug,
@@ -146,12 +147,19 @@ fn explain(error: &CliError) -> Explanation {
             .fact("reference", reference)
             .why("archives cannot be opened yet")
             .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR"),
-        CliError::Platform(error) => new().why(error.to_string()).hint("write linux/amd64 or linux/arm/v7"),
+        CliError::Platform(_) => new().hint("write os/architecture[/variant]: linux/amd64, linux/arm/v7"),
         CliError::PredicateType(error) => unknown_type(error),
         CliError::Predicate { path, error } => {
             new().fact("file", path).why(error.to_string()).hint("nothing was signed; check the file and --type")
         }
         CliError::Key(error) => explain_key(error),
+        CliError::PolicyKey { policy, error } => {
+            let explanation = explain_key(error).fact("policy", policy);
+            match explanation.hint {
+                Some(_) => explanation,
+                None => explanation.hint("paths in a policy are relative to the folder of the policy file"),
+            }
+        }
         CliError::Policy { path, error } => {
             let lines = error.problems.iter().map(|problem| problem_line(path, problem)).collect();
             Explanation { lines, ..new().fact("problems", "") }

@@ -30,6 +30,11 @@ impl Located {
 
 /// Reads a reference and opens its store.
 pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Located, CliError> {
+    // A layout folder without its scheme would be looked for in a registry far away.
+    if Path::new(text).join("oci-layout").is_file() {
+        let hint = Some(format!("write oci:{text}"));
+        return Err(CliError::Arguments { message: format!("{text} is an image layout folder"), hint });
+    }
     let reference = Reference::parse(text, &|path: &Path| path.exists())
         .map_err(|error| CliError::Reference { text: text.to_owned(), error })?;
     let store: Box<dyn Store> = match &reference.place {

@@ -164,13 +164,15 @@ fn from_policy(path: &Path, limits: &Limits) -> Result<Keyring, CliError> {
     let content = read_file(&name, limits)?;
     let bytes = content.read_all().map_err(|error| CliError::Unreadable { path: name.clone(), error })?;
     let is_type = |text: &str| TypeSelector::parse(text).is_ok();
-    let policy = Policy::parse(&bytes, &is_type, limits).map_err(|error| CliError::Policy { path: name, error })?;
+    let policy =
+        Policy::parse(&bytes, &is_type, limits).map_err(|error| CliError::Policy { path: name.clone(), error })?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut keys: BTreeMap<SignerName, Vec<PublicKey>> = BTreeMap::new();
     let mut names = BTreeMap::new();
     for (signer, entry) in &policy.signers {
         for path in &entry.key_paths {
-            let key = read_public_key(&folder.join(path))?;
+            let key = read_public_key(&folder.join(path))
+                .map_err(|error| CliError::PolicyKey { policy: name.clone(), error })?;
             names.entry(key.fingerprint()).or_insert_with(|| signer.as_str().to_owned());
             keys.entry(signer.clone()).or_default().push(key);
         }

@@ -34,7 +34,14 @@ pub async fn attach_bundle(
         BundleContent::Message(message) => {
             let named = message.message_digest.as_ref();
             let known = image.digests().into_iter().find(|(digest, _)| Some(*digest) == named);
-            (known.map(|(digest, _)| digest.clone()), None)
+            let known = known.map(|(digest, _)| digest.clone());
+            if known.is_none() {
+                return Err(JobError::BundleSubject {
+                    image: image.digest().clone(),
+                    about: named.cloned().into_iter().collect(),
+                });
+            }
+            (known, None)
         }
         BundleContent::Envelope(_) => {
             let statement = AttachedContent::Bundle(bundle.clone()).unverified_statement(source.limits)?;

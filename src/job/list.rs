@@ -1,11 +1,11 @@
 //! List: what is attached, by what descriptors and manifests say. Nothing is verified.
 
-use crate::attach::{Finder, FoundManifest};
+use crate::attach::{AttachError, Finder, FoundManifest};
 use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::location::{EvidenceLayout, Location};
 use crate::media_type::{MediaType, PredicateType};
-use crate::oci::{Descriptor, Image, Platform};
+use crate::oci::{Descriptor, Image, Platform, PlatformManifest};
 use crate::predicate::Family;
 use crate::reference::Selector;
 use crate::verify::AttachedContent;
@@ -76,6 +76,11 @@ pub struct Listed {
 pub async fn list(selector: &Selector, platform: Option<&Platform>, source: &Source<'_>) -> Result<Listed, JobError> {
     let root = source.store.manifest(selector).await?;
     let finder = find_all(root, platform, &[], source).await;
+    let image = finder.image();
+    if let Some(wanted) = platform.filter(|wanted| image.is_index() && image.on(wanted).next().is_none()) {
+        let has = image.platforms().iter().map(PlatformManifest::label).collect();
+        return Err(AttachError::NoSuchPlatform { wanted: wanted.clone(), has }.into());
+    }
     let mut listed = Listed {
         image: finder.image(),
         attestations: Vec::new(),

@@ -14,7 +14,8 @@ pub struct Family {
     /// Whether `<type>/v…` belongs to the family too.
     versions: bool,
     envelope: &'static str,
-    required: &'static [&'static str],
+    /// Members of which a document has at least one of each row.
+    required: &'static [&'static [&'static str]],
 }
 
 macro_rules! family {
@@ -34,19 +35,19 @@ macro_rules! family {
 /// Source: in-toto attestation predicates; slsa.dev; OpenVEX ATTESTING.md; aliases as cosign has them
 /// (cmd/cosign/cli/options/predicate.go).
 static FAMILIES: [Family; 16] = [
-    family!("spdx", ["spdxjson"], "SPDX SBOM", ["https://spdx.dev/Document"], versions: true, "spdx", []),
-    family!("cyclonedx", [], "CycloneDX SBOM", ["https://cyclonedx.org/bom"], versions: true, "cyclonedx", ["bomFormat", "specVersion"]),
-    family!("openvex", [], "OpenVEX", ["https://openvex.dev/ns"], versions: true, "openvex", ["@context", "statements"]),
-    family!("slsa-provenance", ["slsaprovenance1", "provenance"], "SLSA provenance v1", ["https://slsa.dev/provenance/v1"], versions: false, "provenance", ["buildDefinition", "runDetails"]),
-    family!("slsa-provenance-v0.2", ["slsaprovenance", "slsaprovenance02"], "SLSA provenance v0.2", ["https://slsa.dev/provenance/v0.2"], versions: false, "provenance", ["builder", "buildType"]),
-    family!("vsa", [], "verification summary", ["https://slsa.dev/verification_summary/v1"], versions: false, "vsa", ["verifier"]),
-    family!("vulns", [], "vulnerability report", ["https://in-toto.io/attestation/vulns"], versions: true, "vulns", ["scanner", "metadata"]),
-    family!("cosign-vuln", ["vuln"], "vulnerability report (cosign)", ["https://cosign.sigstore.dev/attestation/vuln/v1"], versions: false, "vuln", ["scanner"]),
-    family!("test-result", [], "test result", ["https://in-toto.io/attestation/test-result/v0.1"], versions: false, "test-result", ["result"]),
-    family!("link", [], "in-toto link", ["https://in-toto.io/attestation/link/v0.3", "https://in-toto.io/Link/v1"], versions: false, "link", ["name"]),
-    family!("scai", [], "SCAI report", ["https://in-toto.io/attestation/scai"], versions: true, "scai", ["attributes"]),
-    family!("release", [], "release", ["https://in-toto.io/attestation/release"], versions: true, "release", ["purl"]),
-    family!("svr", [], "simple verification result", ["https://in-toto.io/attestation/svr"], versions: true, "svr", ["verifier"]),
+    family!("spdx", ["spdxjson"], "SPDX SBOM", ["https://spdx.dev/Document"], versions: true, "spdx", [&["spdxVersion", "@graph"]]),
+    family!("cyclonedx", [], "CycloneDX SBOM", ["https://cyclonedx.org/bom"], versions: true, "cyclonedx", [&["bomFormat"], &["specVersion"]]),
+    family!("openvex", [], "OpenVEX", ["https://openvex.dev/ns"], versions: true, "openvex", [&["@context"], &["statements"]]),
+    family!("slsa-provenance", ["slsaprovenance1", "provenance"], "SLSA provenance v1", ["https://slsa.dev/provenance/v1"], versions: false, "provenance", [&["buildDefinition"], &["runDetails"]]),
+    family!("slsa-provenance-v0.2", ["slsaprovenance", "slsaprovenance02"], "SLSA provenance v0.2", ["https://slsa.dev/provenance/v0.2"], versions: false, "provenance", [&["builder"], &["buildType"]]),
+    family!("vsa", [], "verification summary", ["https://slsa.dev/verification_summary/v1"], versions: false, "vsa", [&["verifier"]]),
+    family!("vulns", [], "vulnerability report", ["https://in-toto.io/attestation/vulns"], versions: true, "vulns", [&["scanner"], &["metadata"]]),
+    family!("cosign-vuln", ["vuln"], "vulnerability report (cosign)", ["https://cosign.sigstore.dev/attestation/vuln/v1"], versions: false, "vuln", [&["scanner"]]),
+    family!("test-result", [], "test result", ["https://in-toto.io/attestation/test-result/v0.1"], versions: false, "test-result", [&["result"]]),
+    family!("link", [], "in-toto link", ["https://in-toto.io/attestation/link/v0.3", "https://in-toto.io/Link/v1"], versions: false, "link", [&["name"]]),
+    family!("scai", [], "SCAI report", ["https://in-toto.io/attestation/scai"], versions: true, "scai", [&["attributes"]]),
+    family!("release", [], "release", ["https://in-toto.io/attestation/release"], versions: true, "release", [&["purl"]]),
+    family!("svr", [], "simple verification result", ["https://in-toto.io/attestation/svr"], versions: true, "svr", [&["verifier"]]),
     family!("reference", [], "reference", ["https://in-toto.io/attestation/reference"], versions: true, "reference", []),
     family!("signature", [], "image signature", ["https://sigstore.dev/cosign/sign/v1"], versions: false, "custom", []),
     family!("custom", [], "custom predicate", ["https://cosign.sigstore.dev/attestation/v1"], versions: false, "custom", []),
@@ -78,8 +79,8 @@ impl Family {
         self.title
     }
 
-    /// Members without which a document is not of this family.
-    pub(super) const fn required(&self) -> &'static [&'static str] {
+    /// Members without which a document is not of this family: at least one of each row.
+    pub(super) const fn required(&self) -> &'static [&'static [&'static str]] {
         self.required
     }
 
@@ -179,6 +180,13 @@ impl TypeSelector {
 
 fn similar_name(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
+    // What people call the kinds of document, where the types have other names.
+    match lower.as_str() {
+        "vex" => return Some("openvex"),
+        "sbom" => return Some("spdx"),
+        "slsa" => return Some("slsa-provenance"),
+        _ => {}
+    }
     let near = Family::short_names().map(|name| (edit_distance(&lower, name), name)).min()?;
     (near.0 <= 2 && near.0 < lower.len()).then_some(near.1)
 }

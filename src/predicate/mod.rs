@@ -72,10 +72,11 @@ impl Predicate {
     pub fn read(content: Content, selector: &TypeSelector, limits: &Limits) -> Result<Self, PredicateError> {
         let required = selector.family().map(Family::required).unwrap_or_default();
         let names = member_names(&content, limits)?;
-        let missing: Vec<&str> =
-            required.iter().copied().filter(|name| !names.iter().any(|known| **known == **name)).collect();
+        let has = |name: &&str| names.iter().any(|known| **known == **name);
+        let missing: Vec<String> =
+            required.iter().filter(|row| !row.iter().any(has)).map(|row| format!("`{}`", row.join("` or `"))).collect();
         if let (Some(family), false) = (selector.family(), missing.is_empty()) {
-            let detail = format!("`{}` is missing", missing.join("`, `"));
+            let detail = format!("no {}", missing.join(", no "));
             return Err(PredicateError::NotOfType { title: family.title().into(), detail });
         }
         Ok(Self { predicate_type: selector.written(), content })

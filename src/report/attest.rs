@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::parts::ImagePart;
 use crate::attach::{Warning, WritePlan};
+use crate::code::Code;
 use crate::digest::Digest;
 use crate::location::EvidenceLayout;
 use crate::media_type::PredicateType;
@@ -41,8 +42,8 @@ pub struct PlannedTag {
 /// Something that the user must know.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WarningEntry {
-    /// A stable word.
-    pub code: String,
+    /// The stable code.
+    pub code: Code,
     /// One sentence.
     pub message: String,
 }
@@ -92,16 +93,16 @@ impl AttestReport {
 fn warning(warning: &Warning) -> WarningEntry {
     let (code, message) = match warning {
         Warning::IndexDigestChanges { from, to } => {
-            ("index-digest-changes", format!("the index {} becomes {}", from.short(), to.short()))
+            (Code::IndexDigestChanges, format!("the index {} becomes {}", from.short(), to.short()))
         }
         Warning::Wrapped { image } => {
-            ("image-wrapped", format!("the image {} becomes the only image of a new index", image.short()))
+            (Code::ImageWrapped, format!("the image {} becomes the only image of a new index", image.short()))
         }
         Warning::LeftBehind { index, referrers } => (
-            "index-signature-orphaned",
+            Code::IndexSignatureOrphaned,
             format!("{referrers} signatures and attestations of {} are not about the new index", index.short()),
         ),
-        Warning::Untagged { index } => ("index-untagged", format!("no tag names the new index {index}")),
+        Warning::Untagged { index } => (Code::IndexUntagged, format!("no tag names the new index {index}")),
     };
-    WarningEntry { code: code.to_owned(), message }
+    WarningEntry { code, message }
 }

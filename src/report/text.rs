@@ -268,7 +268,10 @@ pub fn human_attest(report: &AttestReport) -> String {
     let verb = if report.dry_run { "would attach" } else { "attached" };
     for entry in &report.attached {
         let on = entry.platform.as_deref().unwrap_or(if report.image.index { "index" } else { "image" });
-        let kind = title(entry.predicate_type.as_ref());
+        let kind = match &entry.predicate_type {
+            Some(predicate_type) => title(Some(predicate_type)),
+            None => "image signature".to_owned(),
+        };
         let _ = writeln!(text, "{verb} {kind} to {on} {} as {}", entry.subject.short(), entry.layout);
     }
     if report.dry_run {

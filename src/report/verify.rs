@@ -225,7 +225,7 @@ fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> Requi
             entry.status = "unmet".to_owned();
             entry.code = Some(unmet.code());
             entry.message = Some(sentence(unmet, requirement));
-            entry.candidates = candidates(requirement, verified);
+            entry.candidates = candidates(requirement, unmet, verified);
             entry.hint = Some(hint(unmet, requirement, reference, &entry.candidates));
         }
     }
@@ -259,6 +259,12 @@ fn hint(unmet: &Unmet, requirement: &Requirement, reference: &str, candidates: &
             "attest each platform: attestry attest {reference} --each-platform --type {type_name} --predicate FILE --key KEY"
         ),
         (_, Some(Code::SignatureInvalid)) => "verify with the key that signed it, or ask who did".to_owned(),
+        (Unmet::Threshold { .. }, _) => {
+            "have the missing keys sign the same statement: attest it again with each of them".to_owned()
+        }
+        (_, Some(Code::DigestMismatch | Code::SizeMismatch)) => {
+            "the stored bytes are not those that were attached: restore them, and find out who changed them".to_owned()
+        }
         (_, Some(Code::Unsigned)) => {
             format!("sign it: attestry attest {reference} --type {type_name} --predicate FILE --key KEY")
         }
@@ -282,13 +288,13 @@ fn nearness(code: Code) -> u8 {
 }
 
 /// Verified statements that do not suffice, then rejections that may have been what was wanted, nearest first.
-fn candidates(requirement: &Requirement, verified: &Verified) -> Vec<CandidateEntry> {
+fn candidates(requirement: &Requirement, unmet: &Unmet, verified: &Verified) -> Vec<CandidateEntry> {
     let mut entries = Vec::new();
     if let Wanted::Types(types) = &requirement.wanted {
         for attestation in &verified.collected.evidence.attestations {
             let predicate_type = attestation.verified().statement().predicate_type();
             if types.iter().any(|selector| selector.matches(predicate_type)) {
-                entries.push(insufficient(attestation, requirement, &verified.image));
+                entries.push(insufficient(attestation, requirement, unmet, &verified.image));
             }
         }
     }
@@ -309,11 +315,15 @@ fn candidates(requirement: &Requirement, verified: &Verified) -> Vec<CandidateEn
     entries
 }
 
-fn insufficient(attestation: &Attestation, requirement: &Requirement, image: &Image) -> CandidateEntry {
+fn insufficient(attestation: &Attestation, requirement: &Requirement, unmet: &Unmet, image: &Image) -> CandidateEntry {
     let signers = attestation.verified().signers();
     let by_demanded = signers.iter().any(|signer| requirement.keys.contains(signer.fingerprint()));
     let covers: Vec<String> = attestation.about().iter().flat_map(|about| parts::covers(image, about)).collect();
-    let (failed_check, message, expected, got) = if by_demanded {
+    let (failed_check, message, expected, got) = if let (true, Unmet::Threshold { wanted, .. }) = (by_demanded, unmet) {
+        let got = signers.iter().filter(|signer| requirement.keys.contains(signer.fingerprint())).count();
+        let text = "too few of the demanded keys signed this statement".to_owned();
+        (Code::ThresholdUnmet, text, Some(format!("{wanted} keys")), Some(format!("{got}")))
+    } else if by_demanded {
         let text = format!("it is about {}", covers.join(", "));
         (Code::PlatformMissing, text, None, Some(covers.join(", ")))
     } else {

@@ -12,7 +12,7 @@ use crate::media_type::PayloadType;
 #[non_exhaustive]
 pub enum VerifyError {
     /// None of the trusted keys made any of the signatures.
-    #[error("none of the {keys} trusted keys made the signature")]
+    #[error("{}", if *keys == 1 { "the trusted key did not make the signature".to_owned() } else { format!("none of the {keys} trusted keys made the signature") })]
     NoTrustedSignature {
         /// How many keys were tried.
         keys: usize,

@@ -53,8 +53,13 @@ impl Layout {
         let layout =
             Self { root: root.to_owned(), limits: limits.clone(), lock_wait: LOCK_WAIT, scan: Mutex::default() };
         let not_a_layout = |detail: String| StoreError::NotALayout { place: layout.name(), detail };
-        let version =
-            fs::read(root.join("oci-layout")).map_err(|error| not_a_layout(format!("oci-layout: {error}")))?;
+        let version = fs::read(root.join("oci-layout")).map_err(|error| {
+            not_a_layout(if root.exists() {
+                format!("oci-layout: {error}")
+            } else {
+                "there is no such folder".to_owned()
+            })
+        })?;
         if !check_layout_file(&version) {
             return Err(not_a_layout("oci-layout names no version 1 layout".to_owned()));
         }
