@@ -10,7 +10,7 @@ use attestry::media_type::MediaType;
 use attestry::oci::{Descriptor, Manifest, artifact_manifest};
 use attestry::reference::{Repository, Selector, Tag};
 use attestry::store::registry::{Registry, RegistryOptions};
-use attestry::store::{Expected, Memory, Pushed, Store, StoreError, spool_reader};
+use attestry::store::{Expected, Layout, Memory, Pushed, Store, StoreError, spool_reader};
 
 use crate::support::registry::{Faults, TestRegistry};
 
@@ -155,6 +155,15 @@ pub(crate) fn open(host: &str, options: RegistryOptions) -> Registry {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     contract(&Memory::new(&Limits::default())).await;
+}
+
+#[tokio::test]
+async fn a_layout_folder_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    contract(&Layout::create(folder.path(), &Limits::default()).unwrap()).await;
+    // What one process wrote the next one reads.
+    let again = Layout::open(folder.path(), &Limits::default()).unwrap();
+    assert!(!again.tags().await.unwrap().is_empty());
 }
 
 #[tokio::test]
