@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use crate::attach::{Failure, Finder, FoundManifest};
 use crate::code::Code;
 use crate::content::Blob;
+use crate::crypto::SignatureError;
 use crate::digest::Digest;
 use crate::intoto::{Statement, Subject};
 use crate::limits::Limits;
@@ -458,6 +459,11 @@ fn rejection(error: &VerifyError, location: &Location, predicate_type: Option<Pr
         message: error.to_string(),
         expected,
         got,
-        undecided: matches!(error, VerifyError::Content(_)) || needs_bytes(error),
+        undecided: needs_bytes(error)
+            || matches!(
+                error,
+                VerifyError::Content(_)
+                    | VerifyError::NoTrustedSignature { last: Some(SignatureError::MessageTooLarge { .. }), .. }
+            ),
     }
 }

@@ -119,7 +119,7 @@ impl AttachedContent {
             return Ok(Self::UnsignedStatement(Statement::read(content, limits)?));
         }
         if node.get("critical").is_some() {
-            return Ok(Self::SimpleSigning(read_simple_signing(content, &node, layer)?));
+            return Ok(Self::SimpleSigning(read_simple_signing(content, &node, layer, limits)?));
         }
         if layer.media_type.is_sigstore_bundle() {
             return Err(BundleError::Field { field: "verificationMaterial" }.into());
@@ -168,7 +168,23 @@ fn scan(content: &Content, limits: &Limits) -> Result<Node, AttachedError> {
     Ok(scanner.finish()?)
 }
 
-fn read_simple_signing(content: &Content, node: &Node, layer: &Descriptor) -> Result<SimpleSigning, AttachedError> {
+/// Reads a payload of exactly the two members that the format has.
+///
+/// The signature is over the bare bytes, as one made by `sign-blob` is: a manifest or an SBOM that somebody got signed must
+/// not be an image signature because it has a member `critical` besides. Source: containers/image, docs/containers-signature.5.md
+/// (unknown members are an error).
+fn read_simple_signing(
+    content: &Content,
+    node: &Node,
+    layer: &Descriptor,
+    limits: &Limits,
+) -> Result<SimpleSigning, AttachedError> {
+    if node.as_object().unwrap_or_default().iter().any(|(name, _)| !matches!(&**name, "critical" | "optional")) {
+        return Err(StatementError::Field { field: "critical" }.into());
+    }
+    if content.length() > limits.memory_bytes {
+        return Err(JsonError::TooLarge { limit: limits.memory_bytes }.into());
+    }
     let critical = node.get("critical");
     let signature_type = critical.and_then(|node| node.str_of("type")).unwrap_or_default().to_owned();
     let image = critical.and_then(|node| node.get("image"));

@@ -6,7 +6,7 @@ use super::verified::{Hop, Signer, VerifiedStatement};
 use super::{Verifier, VerifyError};
 use crate::code::Code;
 use crate::content::{Blob, Content};
-use crate::crypto::{MessageDigester, MessageDigests, PublicKey};
+use crate::crypto::{MessageDigester, MessageDigests, PublicKey, SignatureError};
 use crate::digest::Digest;
 use crate::dsse::{Envelope, EnvelopeSignature};
 use crate::intoto::{StatementError, StatementReader};
@@ -118,6 +118,8 @@ impl Verifier {
                         signers.push(Signer::of(key));
                         break;
                     }
+                    // "Too long to check" is not "no": it must not be hidden by what another key says.
+                    Err(_) if matches!(last, Some(SignatureError::MessageTooLarge { .. })) => {}
                     Err(error) => last = Some(error),
                 }
             }

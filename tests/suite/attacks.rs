@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use attestry::attach::{Evidence, plan_referrer};
+use attestry::code::Code;
 use attestry::content::{Blob, Content};
 use attestry::crypto::SigningKey;
 use attestry::intoto::{Statement, Subject};
@@ -11,11 +12,13 @@ use attestry::job::{self, Source, Verified, VerifyRequest, sign_blob, sign_state
 use attestry::limits::Limits;
 use attestry::media_type::{MediaType, PredicateType};
 use attestry::oci::{Descriptor, Manifest, Platform, annotations, artifact_manifest, new_index};
-use attestry::policy::{Cover, Requirement, Scope, Wanted};
+use attestry::policy::{Cover, Requirement, Scope, Status, Wanted};
 use attestry::predicate::TypeSelector;
 use attestry::reference::Selector;
+use attestry::sigstore::BundleContent;
 use attestry::store::{Memory, Store};
 use attestry::verify::Verifier;
+use base64::Engine as _;
 
 const SPDX: &str = "https://spdx.dev/Document";
 
@@ -219,4 +222,47 @@ async fn a_good_signature_that_is_attached_again_and_again_is_one_signature() {
     let verified = world.verify(&leaf, Wanted::ImageSignature, Scope::All).await;
     assert!(verified.verdict.is_accepted());
     assert_eq!(verified.collected.evidence.signatures.len(), 1);
+}
+
+#[tokio::test]
+async fn a_signed_document_with_more_in_it_is_no_simple_signing_payload() {
+    // (refused) The owner of the key signed somebody's JSON as a file.
+    let world = World::new();
+    let leaf = world.image("evil").await;
+    let claim = format!(
+        r#""critical":{{"type":"cosign container image signature","image":{{"docker-manifest-digest":"{}"}},"identity":{{"docker-reference":""}}}}"#,
+        leaf.digest()
+    );
+    for (text, accepted) in [(format!("{{{claim}}}"), true), (format!(r#"{{"bomFormat":"CycloneDX",{claim}}}"#), false)]
+    {
+        let world =
+            World { store: Memory::new(&world.limits), key: SigningKey::generate_p256().unwrap(), ..World::new() };
+        world.store.push_manifest(&leaf).await.unwrap();
+        let blob = Blob::of_bytes(MediaType::COSIGN_SIMPLE_SIGNING, text);
+        world.store.push_blob(&blob).await.unwrap();
+        let bundle = sign_blob(&blob, &world.key, &world.limits).unwrap();
+        let BundleContent::Message(message) = bundle.content() else { panic!("a message signature") };
+        let signature = base64::engine::general_purpose::STANDARD.encode(&message.signature);
+        let layer = Descriptor::of(&blob).annotated(annotations::COSIGN_SIGNATURE, signature);
+        let subject = leaf.descriptor();
+        let manifest = artifact_manifest(&MediaType::COSIGN_SIGNATURE, &[layer], Some(&subject), &BTreeMap::new());
+        world.store.push_manifest(&world.read(manifest)).await.unwrap();
+        assert_eq!(world.accepts(&leaf, Wanted::ImageSignature, Scope::All).await, accepted);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_checked_is_said_of_every_signature_that_counts() {
+    // (accepted) One bundle brings a log entry, the other a timestamp; neither is checked.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let bundle = sign_blob(leaf.blob(), &world.key, &world.limits).unwrap().to_content().read_all().unwrap();
+    let bundle = String::from_utf8(bundle.to_vec()).unwrap();
+    for more in [r#""tlogEntries":[{}],"#, r#""timestampVerificationData":{"rfc3161Timestamps":[{}]},"#] {
+        let text = bundle.replace(r#""verificationMaterial":{"#, &format!(r#""verificationMaterial":{{{more}"#));
+        world.artifact(more, &[(MediaType::SIGSTORE_BUNDLE_V03, text.into())], Some(&leaf.descriptor())).await;
+    }
+    let verified = world.verify(&leaf, Wanted::ImageSignature, Scope::All).await;
+    let Status::Met { unchecked, .. } = &verified.verdict.requirements()[0].status else { panic!("met") };
+    assert!([Code::LogEntry, Code::Timestamp].iter().all(|code| unchecked.contains(code)), "{unchecked:?}");
 }
