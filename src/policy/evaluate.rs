@@ -155,7 +155,8 @@ struct Counted<'a> {
     place: Option<usize>,
     about: Vec<&'a Digest>,
     keys: BTreeSet<&'a Digest>,
-    unchecked: &'a BTreeSet<Code>,
+    /// Of every document that was needed for the keys.
+    unchecked: BTreeSet<Code>,
 }
 
 fn check(
@@ -194,7 +195,7 @@ fn check(
             enough.into_iter().filter(|counted| parts.iter().any(|part| covers(counted, part))).collect()
         }
     };
-    let mut unchecked: BTreeSet<Code> = used.iter().flat_map(|counted| counted.unchecked).copied().collect();
+    let mut unchecked: BTreeSet<Code> = used.iter().flat_map(|counted| &counted.unchecked).copied().collect();
     if image.is_index() && *scope == Scope::All && !about_root {
         unchecked.insert(Code::IndexComposition);
     }
@@ -217,13 +218,15 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
     let places = evidence.attestations.iter().enumerate().filter(|(_, attestation)| counts(attestation));
     places
         .map(|(place, attestation)| {
-            let twins =
-                matching.iter().filter(|other| other.verified().identity() == attestation.verified().identity());
+            let twins = matching.iter().filter(|other| {
+                other.verified().identity() == attestation.verified().identity()
+                    && demanded(requirement, other.verified().signers()).next().is_some()
+            });
             Counted {
                 place: Some(place),
                 about: attestation.about().iter().collect(),
-                keys: twins.flat_map(|twin| demanded(requirement, twin.verified().signers())).collect(),
-                unchecked: attestation.verified().unchecked(),
+                keys: twins.clone().flat_map(|twin| demanded(requirement, twin.verified().signers())).collect(),
+                unchecked: twins.flat_map(|twin| twin.verified().unchecked()).copied().collect(),
             }
         })
         .filter(|counted| {
@@ -238,14 +241,19 @@ fn count_signatures<'a>(requirement: &Requirement, evidence: &'a Evidence) -> Ve
     let mut counted: Vec<Counted<'a>> = Vec::new();
     for signature in &evidence.signatures {
         let keys: BTreeSet<&Digest> = demanded(requirement, signature.signers()).collect();
+        if keys.is_empty() {
+            continue;
+        }
         match counted.iter_mut().find(|known| known.about == [signature.about()]) {
-            Some(known) => known.keys.extend(keys),
-            None if keys.is_empty() => {}
+            Some(known) => {
+                known.keys.extend(keys);
+                known.unchecked.extend(signature.unchecked());
+            }
             None => counted.push(Counted {
                 place: None,
                 about: vec![signature.about()],
                 keys,
-                unchecked: signature.unchecked(),
+                unchecked: signature.unchecked().clone(),
             }),
         }
     }
