@@ -307,9 +307,8 @@ impl Finder {
 
     fn is_on_wanted_platform(&self, descriptor: &Descriptor) -> bool {
         match (&self.wanted_platform, &descriptor.platform) {
-            (Some(wanted), Some(platform)) => platform.matches(wanted),
-            (Some(_), None) => false,
-            (None, _) => true,
+            (Some(wanted), Some(platform)) => !platform.is_said() || platform.matches(wanted),
+            (_, None) | (None, _) => true,
         }
     }
 

@@ -76,6 +76,13 @@ impl Image {
             .filter(move |entry| entry.platform.as_ref().is_some_and(|platform| platform.matches(wanted)))
     }
 
+    /// The entries that a client may choose for a platform: those for it, and those that do not say what they are for.
+    pub fn may_run_on<'a>(&'a self, wanted: &'a Platform) -> impl Iterator<Item = &'a PlatformManifest> {
+        self.platforms
+            .iter()
+            .filter(move |entry| entry.platform.as_ref().is_none_or(|known| !known.is_said() || known.matches(wanted)))
+    }
+
     /// All digests that a statement about the image, or about a part of it, may name.
     pub fn digests(&self) -> Vec<(&Digest, Option<&Bytes>)> {
         let mut digests = vec![(self.root.digest(), Some(self.root.bytes()))];

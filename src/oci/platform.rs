@@ -64,24 +64,40 @@ impl Platform {
         self.os == "unknown" && self.architecture == "unknown"
     }
 
+    /// Whether both parts are said. Clients take what is not said for their own, or for `linux/amd64`.
+    ///
+    /// Source: containerd, platforms.Normalize; go-containerregistry, pkg/v1/remote, `childByPlatform`.
+    pub fn is_said(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty()
+    }
+
     /// Whether an image for `self` is what somebody means who writes `wanted`.
     ///
-    /// `arm64/v8` is `arm64`, `arm` is `arm/v7`, `amd64/v1` is `amd64`; a wanted OS version must be equal.
+    /// `arm64/v8` is `arm64`, `arm` is `arm/v7`, `amd64/v1` is `amd64`, whatever the case; a wanted OS version must be
+    /// equal. What a runtime takes for the same must be the same here, or an image that is run would not be looked at.
+    ///
+    /// Source: containerd, platforms.Normalize.
     pub fn matches(&self, wanted: &Self) -> bool {
         self.normal() == wanted.normal() && (wanted.os_version.is_none() || wanted.os_version == self.os_version)
     }
 
-    fn normal(&self) -> (String, String, Option<&str>) {
-        let os = self.os.to_ascii_lowercase();
+    fn normal(&self) -> (String, String, Option<String>) {
+        let os = match self.os.to_ascii_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            other => other.to_owned(),
+        };
+        let variant = self.variant.as_deref().filter(|text| !text.is_empty()).map(str::to_ascii_lowercase);
         let architecture = self.architecture.to_ascii_lowercase();
-        let (architecture, variant) = match (architecture.as_str(), self.variant.as_deref().filter(|v| !v.is_empty())) {
-            ("aarch64", variant) | ("arm64", variant) => ("arm64", variant.filter(|text| !matches!(*text, "v8" | "8"))),
-            ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant.filter(|text| *text != "v1")),
-            ("armhf", _) => ("arm", Some("v7")),
-            ("armel", _) => ("arm", Some("v6")),
-            ("arm", None | Some("7")) => ("arm", Some("v7")),
-            ("arm", Some("6")) => ("arm", Some("v6")),
-            (other, variant) => return (os, other.to_owned(), variant),
+        let (architecture, variant) = match (architecture.as_str(), variant.as_deref()) {
+            ("aarch64" | "arm64", Some("v8" | "8" | "v8.0") | None) => ("arm64", None),
+            ("aarch64", _) => ("arm64", variant),
+            ("x86_64" | "x86-64" | "amd64", Some("v1") | None) => ("amd64", None),
+            ("x86_64" | "x86-64", _) => ("amd64", variant),
+            ("i386", _) => ("386", None),
+            ("armhf", _) | ("arm", None) => ("arm", Some("v7".to_owned())),
+            ("armel", _) => ("arm", Some("v6".to_owned())),
+            ("arm", Some(number @ ("5" | "6" | "7" | "8"))) => ("arm", Some(format!("v{number}"))),
+            (other, _) => (other, variant),
         };
         (os, architecture.to_owned(), variant)
     }
@@ -124,9 +140,14 @@ mod tests {
 
     #[test]
     fn spellings_of_one_platform_match() {
-        for (left, right) in
-            [("linux/arm64/v8", "linux/arm64"), ("linux/arm", "linux/arm/v7"), ("linux/amd64/v1", "linux/x86_64")]
-        {
+        for (left, right) in [
+            ("Linux/ARM64/V8", "linux/arm64"),
+            ("linux/i386", "linux/386"),
+            ("linux/arm/6", "linux/arm/v6"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm", "linux/arm/v7"),
+            ("linux/amd64/v1", "linux/x86_64"),
+        ] {
             assert!(platform(left).matches(&platform(right)), "{left} {right}");
         }
     }

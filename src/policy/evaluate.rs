@@ -136,9 +136,9 @@ fn parts<'a>(scope: &'a Scope, image: &'a Image) -> Result<Vec<&'a PlatformManif
         Scope::Platforms(wanted) if image.is_index() => {
             let mut parts = Vec::new();
             for platform in wanted {
-                let before = parts.len();
-                parts.extend(image.on(platform));
-                if parts.len() == before {
+                // An entry that does not say its platform meets no demand for one, and may be what is run there.
+                parts.extend(image.may_run_on(platform));
+                if image.on(platform).next().is_none() {
                     return Err(Unmet::NoSuchPlatform { wanted: platform.to_string() });
                 }
             }

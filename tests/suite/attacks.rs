@@ -266,3 +266,22 @@ async fn what_was_not_checked_is_said_of_every_signature_that_counts() {
     let Status::Met { unchecked, .. } = &verified.verdict.requirements()[0].status else { panic!("met") };
     assert!([Code::LogEntry, Code::Timestamp].iter().all(|code| unchecked.contains(code)), "{unchecked:?}");
 }
+
+#[tokio::test]
+async fn an_image_that_does_not_say_its_platform_is_part_of_every_platform() {
+    // (refused: platform-missing) Some clients take it for linux/amd64, and the first that matches.
+    let world = World::new();
+    let amd64 = || Scope::Platforms(vec!["linux/amd64".parse().unwrap()]);
+    let good = world.image("good").await;
+    world.attest(&good).await;
+    let evil = world.image("evil").await;
+    let root = world.index(&[on(&evil, "linux/arm64"), on(&good, "linux/amd64")]).await;
+    assert!(world.accepts(&root, sbom(), amd64()).await);
+    let unsaid = Descriptor { platform: Some(Platform::new("", "amd64", None)), ..evil.descriptor() };
+    for child in [evil.descriptor(), unsaid, on(&evil, "Linux/AMD64/V1")] {
+        let root = world.index(&[child, on(&good, "linux/amd64")]).await;
+        assert!(!world.accepts(&root, sbom(), amd64()).await);
+    }
+    let root = world.index(&[good.descriptor()]).await;
+    assert!(!world.accepts(&root, sbom(), amd64()).await, "nothing says that it is for linux/amd64");
+}
