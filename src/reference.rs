@@ -116,6 +116,9 @@ pub struct Repository {
 impl Repository {
     /// Reads `host[:port]/path`, or a path alone, which is on Docker Hub as docker has it.
     ///
+    /// One registry has one spelling afterwards: lower case, no `:443`, one name for Docker Hub. A policy matches by
+    /// name, and with another spelling an image would get past the entry that is meant for it.
+    ///
     /// # Errors
     /// [`ReferenceError::Repository`] or [`ReferenceError::Host`].
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
@@ -124,14 +127,14 @@ impl Repository {
             Some(_) => ("docker.io", text.to_owned()),
             None => ("docker.io", format!("library/{text}")),
         };
-        let host = if host == "index.docker.io" { "docker.io" } else { host };
         if !is_host(host) {
             return Err(ReferenceError::Host { text: host.to_owned() });
         }
+        let host = usual_host(host);
         if !path.split('/').all(is_path_component) || host.len() + path.len() > 254 {
             return Err(ReferenceError::Repository { text: text.to_owned() });
         }
-        Ok(Self { host: host.into(), path: path.into() })
+        Ok(Self { host, path: path.into() })
     }
 
     /// The registry as it is named, port included.
@@ -154,9 +157,10 @@ impl fmt::Display for Repository {
 fn is_host(text: &str) -> bool {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((name, port)) if name.parse::<std::net::Ipv6Addr>().is_ok() => {
-                ("localhost", port.strip_prefix(':').or_else(|| (!port.is_empty()).then_some(port)))
-            }
+            Some((name, port)) if name.parse::<std::net::Ipv6Addr>().is_ok() => match port.strip_prefix(':') {
+                None if !port.is_empty() => return false,
+                port => ("localhost", port),
+            },
             _ => return false,
         },
         None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
@@ -167,7 +171,24 @@ fn is_host(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    name.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    name.split('.').all(label)
+        && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+}
+
+/// The usual spelling of a host. Loopback speaks plain HTTP, where 443 is a port like any other.
+fn usual_host(text: &str) -> Box<str> {
+    let lower = text.to_ascii_lowercase();
+    let (name, port) = match lower.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse::<u16>().ok()),
+        _ => (lower.as_str(), None),
+    };
+    let name = if matches!(name, "index.docker.io" | "registry-1.docker.io") { "docker.io" } else { name };
+    let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
+    match port {
+        Some(443) if !loopback => name.into(),
+        Some(port) => format!("{name}:{port}").into(),
+        None => name.into(),
+    }
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
@@ -382,6 +403,26 @@ mod tests {
             assert_eq!(parse(text).map(|reference| reference.to_string()), Ok(expected.to_owned()), "{text}");
             let pinned = format!("{text}@sha256:{hex}");
             assert_eq!(parse(&pinned).unwrap().to_string(), format!("{expected}@sha256:{hex}"));
+        }
+    }
+
+    #[test]
+    fn one_registry_has_one_spelling() {
+        for (text, expected) in [
+            ("Registry.EXAMPLE/app", "registry.example/app"),
+            ("registry.example:443/app", "registry.example/app"),
+            ("registry.example:0443/app", "registry.example/app"),
+            ("registry.example:05000/app", "registry.example:5000/app"),
+            ("registry-1.docker.io/library/app", "docker.io/library/app"),
+            ("Index.Docker.io/library/app", "docker.io/library/app"),
+            ("localhost:443/app", "localhost:443/app"),
+            ("[::1]:5000/app", "[::1]:5000/app"),
+            ("[2001:DB8::1]/app", "[2001:db8::1]/app"),
+        ] {
+            assert_eq!(parse(text).map(|reference| reference.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+        for text in ["registry.example:+443/app", "[::1]5000/app", "[::1]:/app", "registry.example:/app"] {
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 
