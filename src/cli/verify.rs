@@ -14,11 +14,12 @@ use crate::crypto::PublicKey;
 use crate::digest::Digest;
 use crate::job::{self, JobError, Source, VerifyRequest};
 use crate::limits::Limits;
-use crate::oci::Platform;
+use crate::oci::{Manifest, Platform};
 use crate::policy::{
     Cover, Coverage, Demand, DemandKind, Platforms, Policy, Requirement, SbomFormat, Scope, SignerName, Wanted,
 };
 use crate::predicate::{Family, TypeSelector};
+use crate::reference::Selector;
 use crate::report::{PolicyPart, VerdictWord, VerifyReport, human_verify};
 use crate::signer::read_public_key;
 use crate::verify::Verifier;
@@ -68,16 +69,12 @@ async fn verify_one(
     let second = options.referrers_from.as_deref().map(|text| locate(text, common, limits)).transpose()?;
     let referrers_from = second.as_ref().map(|second| &*second.store);
     let source = Source { store: &*located.store, referrers_from, limits };
-    let (requirements, mut scope) = demands(&keyring.judge, &located).await?;
+    let Demands { requirements, mut scope, selector } = demands(&keyring.judge, &located).await?;
     if let Some(platform) = platform {
         scope = Scope::Platforms(vec![platform.clone()]);
     }
-    let request = VerifyRequest {
-        selector: &located.reference.selector,
-        verifier: &keyring.verifier,
-        requirements: &requirements,
-        scope: &scope,
-    };
+    let request =
+        VerifyRequest { selector: &selector, verifier: &keyring.verifier, requirements: &requirements, scope: &scope };
     let verified = job::verify(&request, &source).await?;
     let part = match &keyring.judge {
         Judge::Flags { .. } => None,
@@ -182,10 +179,20 @@ fn from_policy(path: &Path, limits: &Limits) -> Result<Keyring, CliError> {
     Ok(Keyring { judge: Judge::Policy { policy, part, keys }, verifier, names })
 }
 
+/// What is demanded of an image, and the image that it was worked out for.
+struct Demands {
+    requirements: Vec<Requirement>,
+    scope: Scope,
+    selector: Selector,
+}
+
 /// The requirements on this image: those of the flags, or of every entry of the policy that matches its name.
-async fn demands(judge: &Judge, located: &Located) -> Result<(Vec<Requirement>, Scope), CliError> {
+async fn demands(judge: &Judge, located: &Located) -> Result<Demands, CliError> {
     let (policy, keys) = match judge {
-        Judge::Flags { requirements } => return Ok((requirements.clone(), Scope::All)),
+        Judge::Flags { requirements } => {
+            let selector = located.reference.selector.clone();
+            return Ok(Demands { requirements: requirements.clone(), scope: Scope::All, selector });
+        }
         Judge::Policy { policy, keys, .. } => (policy, keys),
     };
     let name = located.reference.place.to_string();
@@ -194,7 +201,7 @@ async fn demands(judge: &Judge, located: &Located) -> Result<(Vec<Requirement>, 
         return Err(CliError::NoPolicyForImage { image: name, policy: policy.name.clone() });
     }
     let root = job::resolve(&*located.store, &located.reference.selector).await.map_err(JobError::Store)?;
-    let several = root.as_index().is_some_and(|index| index.runnable().count() > 1);
+    let several = may_hold_several(&root);
     let mut requirements = Vec::new();
     let mut platforms: Vec<Platform> = Vec::new();
     let mut all = false;
@@ -208,7 +215,16 @@ async fn demands(judge: &Judge, located: &Located) -> Result<(Vec<Requirement>, 
         }
     }
     let scope = if all { Scope::All } else { Scope::Platforms(platforms) };
-    Ok((requirements, scope))
+    // A tag may move, or a registry lie: what is verified is what the demands were worked out for.
+    let selector = Selector { tag: None, digest: Some(root.digest().clone()) };
+    Ok(Demands { requirements, scope, selector })
+}
+
+/// An index inside the index may hold any number; wrapping must not weaken a demand.
+fn may_hold_several(root: &Manifest) -> bool {
+    root.as_index().is_some_and(|index| {
+        index.runnable().count() > 1 || index.runnable().any(|child| child.descriptor.media_type.is_image_index())
+    })
 }
 
 fn requirement(
@@ -268,4 +284,42 @@ fn requirement(
         cover,
         through_index: demand.through_index,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Blob;
+    use crate::oci::{Descriptor, artifact_manifest, new_index};
+    use crate::reference::{Reference, Tag};
+    use crate::store::{Expected, Memory, Store};
+
+    #[test]
+    fn an_index_in_an_index_counts_as_several_platforms() {
+        let read = |blob: Blob| Manifest::read(blob, &Limits::default()).unwrap();
+        let index = |children: &[Descriptor]| read(new_index(children, &BTreeMap::new()));
+        let leaf = read(artifact_manifest(&crate::media_type::MediaType::new("x/y"), &[], None, &BTreeMap::new()));
+        let one = index(&[leaf.descriptor()]);
+        let two = index(&[leaf.descriptor(), leaf.descriptor()]);
+        assert!(!may_hold_several(&leaf) && !may_hold_several(&one));
+        assert!(may_hold_several(&two) && may_hold_several(&index(&[two.descriptor()])));
+    }
+
+    #[tokio::test]
+    async fn what_is_verified_is_what_the_demands_were_worked_out_for() {
+        let limits = Limits::default();
+        let store = Memory::new(&limits);
+        let blob = artifact_manifest(&crate::media_type::MediaType::new("x/y"), &[], None, &BTreeMap::new());
+        let image = Manifest::read(blob, &limits).unwrap();
+        store.tag(&image, &Tag::parse("1").unwrap(), &Expected::Any).await.unwrap();
+        let text = b"apiVersion: attestry/v1\nkind: Policy\nmetadata: {name: p}\nkeys:\n  a: {publicKey: a.pub}\nimages:\n  - match: registry.example/app\n    require: [{sbom: {signedBy: a}}]\n";
+        let policy = Policy::parse(text, &|_| true, &limits).unwrap();
+        let key = crate::crypto::SigningKey::generate_p256().unwrap().public_key().clone();
+        let keys = policy.signers.keys().map(|name| (name.clone(), vec![key.clone()])).collect();
+        let part = PolicyPart { name: "p".to_owned(), digest: Digest::sha256(text) };
+        let reference = Reference::parse("registry.example/app:1", &|_| false).unwrap();
+        let located = Located { reference, store: Box::new(store) };
+        let demands = demands(&Judge::Policy { policy, part, keys }, &located).await.unwrap();
+        assert_eq!(demands.selector, Selector { tag: None, digest: Some(image.digest().clone()) });
+    }
 }
