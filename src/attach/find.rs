@@ -370,6 +370,14 @@ impl Finder {
             let reason = Reason::Referrer { of: of.clone(), second_level };
             self.wish(phase, fetch_manifest(descriptor), reason);
         }
+        if listed.len() > self.limits.referrers {
+            // A flood must not pass for absence.
+            let message =
+                format!("only the first {} of {} referrers were looked at", self.limits.referrers, listed.len());
+            let failure = Failure { code: Code::TooLarge, message, undecided: true };
+            let what = format!("referrers of {of}");
+            self.refused.push(Refused { what, layout: EvidenceLayout::Referrer, failure });
+        }
     }
 
     fn is_wanted(&self, hint: &PredicateType) -> bool {
@@ -504,6 +512,17 @@ mod tests {
         let image = finder.image();
         assert_eq!(image.platforms()[0].descriptor.digest, *leaf.digest());
         assert_eq!(image.platforms()[0].held_by, [outer.digest().clone(), inner.digest().clone()]);
+    }
+
+    #[test]
+    fn referrers_past_the_bound_leave_the_question_open() {
+        let root = image("root");
+        let limits = Limits { referrers: 1, ..Limits::default() };
+        let mut finder = Finder::new(root.clone(), None, &[], &limits);
+        let first = finder.step(Vec::new());
+        let listing = vec![referrer_of(&root).referrer_descriptor(); 2];
+        assert_eq!(finder.step(vec![(first[0].clone(), Answer::Referrers(listing))]).len(), 1);
+        assert!(finder.refused()[0].failure.undecided);
     }
 
     #[test]

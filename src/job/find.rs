@@ -76,7 +76,8 @@ async fn answer(fetch: &Fetch, source: &Source<'_>) -> Answer {
             for store in source.stores() {
                 match store.referrers(digest).await {
                     Ok(more) => listed.extend(more),
-                    Err(error) => return Answer::Failed(failure(&error)),
+                    // A list that is broken says nothing about what is on it.
+                    Err(error) => return Answer::Failed(Failure { undecided: true, ..failure(&error) }),
                 }
             }
             Answer::Referrers(listed)

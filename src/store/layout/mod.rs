@@ -10,7 +10,7 @@ mod files;
 mod referrers;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -26,13 +26,15 @@ use crate::media_type::MediaType;
 use crate::oci::annotations::REF_NAME;
 use crate::oci::{Descriptor, LAYOUT_FILE, LayoutIndex, Manifest, check_layout_file, new_index};
 use crate::reference::{Selector, Tag};
-use files::{WriteLock, blob_path, failed, write_atomically};
+use files::{WriteLock, blob_path, failed, open_regular, read_bounded, write_atomically};
 use referrers::Scan;
 
 /// Annotation by which containerd relates an entry of `index.json` to the manifest that it is about.
 const CONTAINERD_SUBJECT: &str = "io.containerd.manifest.subject";
 /// Annotation by which `cosign save` tells images from their signatures and attestations.
 const COSIGN_KIND: &str = "kind";
+/// The file `oci-layout` has one short member.
+const LAYOUT_FILE_BYTES: u64 = 64 << 10;
 /// How long another writer is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
@@ -53,14 +55,14 @@ impl Layout {
         let layout =
             Self { root: root.to_owned(), limits: limits.clone(), lock_wait: LOCK_WAIT, scan: Mutex::default() };
         let not_a_layout = |detail: String| StoreError::NotALayout { place: layout.name(), detail };
-        let version = fs::read(root.join("oci-layout")).map_err(|error| {
+        let version = read_bounded(&root.join("oci-layout"), LAYOUT_FILE_BYTES).map_err(|error| {
             not_a_layout(if root.exists() {
                 format!("oci-layout: {error}")
             } else {
                 "there is no such folder".to_owned()
             })
         })?;
-        if !check_layout_file(&version) {
+        if !version.is_some_and(|version| check_layout_file(&version)) {
             return Err(not_a_layout("oci-layout names no version 1 layout".to_owned()));
         }
         if !root.join("index.json").is_file() {
@@ -100,12 +102,11 @@ impl Layout {
 
     fn index(&self) -> Result<LayoutIndex, StoreError> {
         let path = self.root.join("index.json");
-        let length = fs::metadata(&path).map_err(failed("reading", &path))?.len();
-        if length > self.limits.manifest_bytes {
-            let detail = format!("index.json has {length} bytes, more than {}", self.limits.manifest_bytes);
+        let text = read_bounded(&path, self.limits.manifest_bytes).map_err(failed("reading", &path))?;
+        let Some(text) = text else {
+            let detail = format!("index.json has more than {} bytes", self.limits.manifest_bytes);
             return Err(StoreError::NotALayout { place: self.name(), detail });
-        }
-        let text = fs::read(&path).map_err(failed("reading", &path))?;
+        };
         let limits = Limits { index_children: usize::MAX, ..self.limits.clone() };
         LayoutIndex::read(text, &limits)
             .map_err(|error| StoreError::NotALayout { place: self.name(), detail: format!("index.json: {error}") })
@@ -117,6 +118,19 @@ impl Layout {
 
     fn content_error(&self, cause: ContentError) -> StoreError {
         StoreError::Content { place: self.name(), cause }
+    }
+
+    /// The one manifest that has the tag. With two of them some tools take the first and some the last.
+    fn only_tagged(&self, index: &LayoutIndex, tag: &Tag) -> Result<Descriptor, StoreError> {
+        let first = index.tagged(tag.as_str()).ok_or_else(|| self.not_found(format!("tag {tag}")))?;
+        let same_tag = index.entries().filter(|entry| entry.annotation(REF_NAME) == Some(tag.as_str()));
+        let others: Vec<&Descriptor> = same_tag.filter(|entry| entry.digest != first.digest).collect();
+        if others.is_empty() {
+            return Ok(first.clone());
+        }
+        let place = self.name();
+        let tags = [first].into_iter().chain(others).map(|entry| format!("{place}:{tag}@{}", entry.digest)).collect();
+        Err(StoreError::Ambiguous { place, tags })
     }
 
     /// The only entry that is neither evidence nor a tag for it.
@@ -139,7 +153,7 @@ impl Layout {
 
     fn read_checked(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
         let path = blob_path(&self.root, &descriptor.digest);
-        let mut file = match File::open(&path) {
+        let mut file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(self.not_found(&descriptor.digest));
@@ -171,14 +185,15 @@ impl Layout {
     /// A descriptor for a manifest that is known by its digest alone: what its own bytes say.
     fn describe(&self, digest: &Digest) -> Result<Descriptor, StoreError> {
         let path = blob_path(&self.root, digest);
-        let length = fs::metadata(&path).map_err(|_| self.not_found(digest))?.len();
-        if length > self.limits.manifest_bytes {
-            let limit = self.limits.manifest_bytes;
-            return Err(self.content_error(ContentError::TooLarge { digest: digest.clone(), limit }));
-        }
-        let bytes = fs::read(&path).map_err(failed("reading", &path))?;
+        let limit = self.limits.manifest_bytes;
+        let bytes = match read_bounded(&path, limit) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(self.content_error(ContentError::TooLarge { digest: digest.clone(), limit })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(self.not_found(digest)),
+            Err(error) => return Err(failed("reading", &path)(error)),
+        };
         let media_type = sniff_media_type(&bytes).unwrap_or(MediaType::OCTET_STREAM);
-        Ok(Descriptor::new(media_type, digest.clone(), length))
+        Ok(Descriptor::new(media_type, digest.clone(), u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
     }
 
     fn write_blob(&self, blob: &Blob) -> Result<Pushed, StoreError> {
@@ -262,9 +277,7 @@ impl Store for Layout {
                 Some(entry) => entry.clone(),
                 None => self.describe(digest)?,
             },
-            (None, Some(tag)) => {
-                index.tagged(tag.as_str()).cloned().ok_or_else(|| self.not_found(format!("tag {tag}")))?
-            }
+            (None, Some(tag)) => self.only_tagged(&index, tag)?,
             (None, None) => self.only_image(&index)?,
         };
         self.manifest_at(&descriptor).await
@@ -285,20 +298,26 @@ impl Store for Layout {
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
         let mut found: Vec<Descriptor> = Vec::new();
         if let Some(entry) = self.index()?.tagged(Tag::of_referrers(subject).as_str()) {
-            let listing = self.manifest_at(entry).await?;
+            // A list of referrers is an index in form only, and may have more entries than an image has platforms.
+            let limits = Limits { index_children: self.limits.referrers, ..self.limits.clone() };
+            let listing = Manifest::read(self.read_checked(entry, limits.manifest_bytes)?, &limits)
+                .map_err(|cause| StoreError::Manifest { place: self.name(), cause })?;
             // `cosign copy` writes the image itself under this tag: then it lists nothing.
             let children = listing.as_index().map(|index| index.children()).unwrap_or_default();
             found.extend(children.iter().map(|child| child.descriptor.clone()));
         }
         let mut scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
         let current = scan.take().filter(|scan| scan.is_current(&self.root));
-        let scan = scan.insert(current.unwrap_or_else(|| Scan::of(&self.root, &self.limits)));
+        let current = match current {
+            Some(current) => current,
+            None => Scan::of(&self.root, &self.limits)?,
+        };
+        let scan = scan.insert(current);
         for descriptor in scan.referrers_of(subject) {
             if !found.iter().any(|known| known.digest == descriptor.digest) {
                 found.push(descriptor.clone());
             }
         }
-        found.truncate(self.limits.referrers);
         Ok(found)
     }
 
@@ -371,6 +390,41 @@ mod tests {
         });
         assert_eq!(result.map_err(|error| error.code()), Err(crate::code::Code::StorageFull));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_tag_on_two_manifests_is_ambiguous() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path(), &Limits::default()).unwrap();
+        let entry =
+            |text: &[u8]| Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(text), 1).annotated(REF_NAME, "1");
+        let index = new_index(&[entry(b"good"), entry(b"evil")], &BTreeMap::new());
+        fs::write(folder.path().join("index.json"), index.bytes(1 << 20).unwrap()).unwrap();
+        let selector = Selector { tag: Some(Tag::parse("1").unwrap()), digest: None };
+        let refused = block_on(layout.manifest(&selector));
+        assert!(matches!(refused, Err(StoreError::Ambiguous { tags, .. }) if tags.len() == 2));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_device_in_a_layout_is_not_read() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path(), &Limits::default()).unwrap();
+        let digest = Digest::sha256(b"x");
+        symlink("/dev/zero", blob_path(folder.path(), &digest)).unwrap();
+        let pipe = blob_path(folder.path(), &Digest::sha256(b"y"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(block_on(layout.referrers(&digest)).unwrap().is_empty());
+        let selector = Selector { tag: None, digest: Some(digest) };
+        assert!(matches!(block_on(layout.manifest(&selector)), Err(StoreError::Io { .. })));
+        fs::remove_file(folder.path().join("index.json")).unwrap();
+        symlink("/dev/zero", folder.path().join("index.json")).unwrap();
+        assert!(matches!(Layout::open(folder.path(), &Limits::default()), Err(StoreError::NotALayout { .. })));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Referrers in a layout, which has no listing of them: the fallback tag, and a look at every manifest.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -10,7 +10,9 @@ use crate::digest::{Digest, DigestAlgorithm};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, Manifest};
 
+use super::files::{failed, open_regular};
 use super::sniff_media_type;
+use crate::store::StoreError;
 
 /// All manifests of the folder that have a `subject`, as of one state of the folder.
 pub(super) struct Scan {
@@ -20,12 +22,19 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Looks at every blob that may be a manifest. `cosign save` leaves referrers this way, listed nowhere.
-    pub(super) fn of(root: &Path, limits: &Limits) -> Self {
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when a folder is there and cannot be listed: it is not empty for that.
+    pub(super) fn of(root: &Path, limits: &Limits) -> Result<Self, StoreError> {
         let mut found = Vec::new();
         for algorithm in DigestAlgorithm::ALL {
             let folder = root.join("blobs").join(algorithm.as_str());
-            let Ok(entries) = fs::read_dir(&folder) else { continue };
-            for entry in entries.flatten() {
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.map_err(failed("listing", &folder))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed("listing", &folder))?;
                 let name = entry.file_name();
                 let Some(digest) = name.to_str().and_then(|hex| Digest::from_hex(algorithm, hex).ok()) else {
                     continue;
@@ -34,7 +43,7 @@ impl Scan {
             }
         }
         found.sort_by(|left, right| left.1.digest.cmp(&right.1.digest));
-        Self { seen: changed(root), found }
+        Ok(Self { seen: changed(root), found })
     }
 
     /// Whether the folder is still in the state that was looked at.
@@ -53,10 +62,11 @@ fn changed(root: &Path) -> Option<SystemTime> {
 
 /// A blob that is a sound manifest with a subject; anything else is no referrer.
 fn read_referrer(path: &Path, digest: &Digest, limits: &Limits) -> Option<(Digest, Descriptor)> {
-    let mut file = File::open(path).ok()?;
+    let file = open_regular(path).ok()?;
     if file.metadata().ok()?.len() > limits.manifest_bytes {
         return None;
     }
+    let mut file = file.take(limits.manifest_bytes);
     let mut first = [0; 1];
     file.read_exact(&mut first).ok().filter(|()| first == *b"{")?;
     let mut bytes = first.to_vec();
