@@ -20,10 +20,14 @@ pub struct Limits {
     pub two_pass_message_bytes: u64,
     /// Nesting of JSON. The deepest real document seen has 17 levels; serde_json stops at 128.
     pub json_depth: usize,
-    /// Keys in one JSON object, so that the set of seen keys stays small (8 bytes a key).
+    /// Keys of all JSON objects that are open at once, so that the set of seen keys stays small (8 bytes a key).
     pub json_keys: usize,
     /// Bytes of all that is kept of one JSON document beside its long strings and its predicate.
     pub json_captured_bytes: u64,
+    /// Bytes of all documents that are fetched to verify one image; what lies beyond is left undecided.
+    pub evidence_bytes: u64,
+    /// Layers of one manifest that are looked at. BuildKit writes one for each statement.
+    pub layers: usize,
     /// Signatures in one envelope. Ten signers are many.
     pub signatures: usize,
     /// Subjects of one statement. BuildKit names every file of a `local` export.
@@ -66,6 +70,8 @@ impl Default for Limits {
             json_depth: 128,
             json_keys: 1_000_000,
             json_captured_bytes: 16 << 20,
+            evidence_bytes: 4 << 30,
+            layers: 512,
             signatures: 64,
             subjects: 100_000,
             referrers: 10_000,

@@ -98,6 +98,11 @@ constants! { MediaType:
     OCTET_STREAM = "application/octet-stream";
 }
 
+constants! { PredicateType:
+    /// An image signature in the form of a statement. Source: cosign 3, pkg/cosign.
+    COSIGN_SIGN = "https://sigstore.dev/cosign/sign/v1";
+}
+
 constants! { PayloadType:
     /// An in-toto statement. Source: in-toto attestation spec v1, envelope.md.
     IN_TOTO = "application/vnd.in-toto+json";
@@ -117,6 +122,12 @@ impl MediaType {
     /// A Sigstore bundle of any version.
     pub fn is_sigstore_bundle(&self) -> bool {
         self.0.starts_with("application/vnd.dev.sigstore.bundle")
+    }
+
+    /// A layer of an image's file system, which is never evidence.
+    pub fn is_image_layer(&self) -> bool {
+        self.0.starts_with("application/vnd.oci.image.layer.")
+            || self.0.starts_with("application/vnd.docker.image.rootfs.")
     }
 
     /// A DSSE envelope, in cosign's or in-toto's spelling.

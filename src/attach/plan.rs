@@ -23,6 +23,12 @@ pub enum AttachError {
         /// The manifest.
         manifest: Digest,
     },
+    /// A part of the image is an index that cannot be read, so that its own parts are not known.
+    #[error("a part of the image is an index that cannot be read: {manifest}")]
+    PartUnreadable {
+        /// The index.
+        manifest: Digest,
+    },
     /// The image has no such platform.
     #[error("the image has no platform {wanted}")]
     NoSuchPlatform {
@@ -40,6 +46,7 @@ impl AttachError {
             Self::Manifest(error) => error.code(),
             Self::PlatformNeeded => Code::PlatformNeeded,
             Self::AttestationManifestSigned { .. } => Code::AttestationManifestSigned,
+            Self::PartUnreadable { .. } => Code::NotFound,
             Self::NoSuchPlatform { .. } => Code::PlatformUnknown,
         }
     }

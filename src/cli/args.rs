@@ -207,7 +207,7 @@ pub(crate) struct VerifyOptions {
     #[arg(required = true)]
     pub(crate) images: Vec<String>,
     /// Policy file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "types", "threshold"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "types", "threshold", "through"])]
     pub(crate) policy: Option<PathBuf>,
     /// Trusted public key; repeated: any of them
     #[arg(long, value_name = "FILE")]

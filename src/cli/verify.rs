@@ -81,7 +81,8 @@ async fn verify_one(
         Judge::Policy { part, .. } => Some(part.clone()),
     };
     let names = |key: &Digest| keyring.names.get(key).cloned();
-    let report = VerifyReport::new(located.reference.to_string(), &verified, part, &names);
+    let report = VerifyReport::new(located.reference.to_string(), &verified, part, &names)
+        .narrowed_to(platform.map(Platform::to_string));
     let exit = match report.verdict {
         VerdictWord::Accepted => Exit::Done,
         VerdictWord::Refused => Exit::No,

@@ -126,6 +126,9 @@ fn choose(image: &Image, request: &AttestRequest<'_>) -> Result<Vec<(PlatformMan
         Targets::EachPlatform => {
             let mut chosen: Vec<(PlatformManifest, bool)> = Vec::new();
             for leaf in image.platforms() {
+                if leaf.descriptor.media_type.is_image_index() {
+                    return Err(AttachError::PartUnreadable { manifest: leaf.descriptor.digest.clone() }.into());
+                }
                 if !chosen.iter().any(|(known, _)| known.descriptor.digest == leaf.descriptor.digest) {
                     chosen.push((leaf.clone(), false));
                 }

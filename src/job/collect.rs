@@ -55,6 +55,7 @@ pub struct Collected {
     refused: usize,
     bare: Vec<Bare>,
     asked_for_bytes: bool,
+    fetched_bytes: u64,
 }
 
 /// A statement that only a signature over its manifest, or over the index, can make count.
@@ -110,9 +111,11 @@ impl Collected {
         let mut image = finder.image();
         let wanted = finder.found().iter().enumerate().skip(self.seen).flat_map(|(place, found)| {
             let layers = found.manifest.as_image().map(|image| image.layers.clone()).unwrap_or_default();
-            layers.into_iter().map(move |layer| (place, layer))
+            let evidence = layers.into_iter().filter(|layer| !layer.media_type.is_image_layer());
+            evidence.enumerate().map(move |(number, layer)| (place, number, layer))
         });
-        let mut fetched = futures_util::stream::iter(wanted.collect::<Vec<_>>())
+        let wanted = self.within_bounds(wanted.collect(), finder, source.limits);
+        let mut fetched = futures_util::stream::iter(wanted)
             .map(|(place, layer)| async move { fetch(place, layer, source).await })
             .buffered(source.limits.concurrent_requests);
         while let Some(fetched) = fetched.next().await {
@@ -127,6 +130,30 @@ impl Collected {
         }
         self.seen = finder.found().len();
         self.resolve_bare(&image);
+    }
+
+    /// Leaves out what is too much for one image, and says so: whoever can attach could otherwise keep a gate busy.
+    fn within_bounds(
+        &mut self,
+        wanted: Vec<(usize, usize, Descriptor)>,
+        finder: &Finder,
+        limits: &Limits,
+    ) -> Vec<(usize, Descriptor)> {
+        let mut kept = Vec::new();
+        for (place, number, layer) in wanted {
+            let bytes = self.fetched_bytes.saturating_add(layer.size);
+            if number < limits.layers && bytes <= limits.evidence_bytes {
+                self.fetched_bytes = bytes;
+                kept.push((place, layer));
+            } else if let Some(found) = finder.found().get(place) {
+                let message = "more is attached than is read for one image".to_owned();
+                let failure = Failure { code: Code::TooLarge, message, undecided: true };
+                let layout = found.seen.first().copied().unwrap_or(EvidenceLayout::Referrer);
+                let manifest = found.manifest.digest().to_string();
+                self.rejections.push(from_failure(&failure, manifest, Some(layer.digest), layout));
+            }
+        }
+        kept
     }
 
     /// Statements that nothing signed become rejections. Call once, at the end.
@@ -174,6 +201,12 @@ impl Collected {
                 self.rejections.push(rejection);
                 return Took::Done;
             }
+        };
+        // What can only be an image signature is no near miss of anything else.
+        let hint = match &content {
+            AttachedContent::SimpleSigning(_) => Some(PredicateType::COSIGN_SIGN),
+            _ if found.second_level => Some(PredicateType::COSIGN_SIGN),
+            _ => hint,
         };
         let result = if found.second_level {
             self.take_second_level(found, &content, blob, finder, bench.verifier)

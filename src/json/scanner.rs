@@ -112,6 +112,8 @@ pub struct Scanner<'a> {
     state: State,
     stack: Vec<Frame>,
     spare: Vec<Vec<u64>>,
+    /// Keys of all objects that are open.
+    open_keys: usize,
     /// Offset of the first byte of the piece being read.
     offset: u64,
     pending_utf8: Vec<u8>,
@@ -137,6 +139,7 @@ impl<'a> Scanner<'a> {
             state: State::Value,
             stack: Vec::new(),
             spare: Vec::new(),
+            open_keys: 0,
             offset: 0,
             pending_utf8: Vec::new(),
             text: Vec::new(),
@@ -331,9 +334,12 @@ impl<'a> Scanner<'a> {
 
     fn close(&mut self, at: usize) -> Result<usize, JsonError> {
         self.extend_skipped(at);
-        if let Some(Frame::Object(SeenKeys::Listed(mut list))) = self.stack.pop() {
-            list.clear();
-            self.spare.push(list);
+        if let Some(Frame::Object(seen)) = self.stack.pop() {
+            self.open_keys = self.open_keys.saturating_sub(seen.len());
+            if let SeenKeys::Listed(mut list) = seen {
+                list.clear();
+                self.spare.push(list);
+            }
         }
         let end = self.position(at) + 1;
         if self.keeping()
@@ -445,9 +451,10 @@ impl<'a> Scanner<'a> {
         let Some(Frame::Object(seen)) = self.stack.last_mut() else {
             return Err(self.unexpected(at, "a key inside an object"));
         };
-        if seen.len() >= limit {
+        if self.open_keys >= limit {
             return Err(JsonError::TooManyKeys { offset: end, limit });
         }
+        self.open_keys += 1;
         if !seen.insert(hash) {
             let key = String::from_utf8_lossy(&self.text).chars().take(200).collect();
             return Err(JsonError::DuplicateKey { offset: end, key });

@@ -83,12 +83,17 @@ impl Image {
             .filter(move |entry| entry.platform.as_ref().is_none_or(|known| !known.is_said() || known.matches(wanted)))
     }
 
-    /// All digests that a statement about the image, or about a part of it, may name.
+    /// All digests that a statement about the image, a part of it, or an index inside it may name.
     pub fn digests(&self) -> Vec<(&Digest, Option<&Bytes>)> {
         let mut digests = vec![(self.root.digest(), Some(self.root.bytes()))];
         for entry in &self.platforms {
             if !digests.iter().any(|(known, _)| **known == entry.descriptor.digest) {
                 digests.push((&entry.descriptor.digest, entry.bytes.as_ref()));
+            }
+        }
+        for index in self.platforms.iter().flat_map(|entry| &entry.held_by) {
+            if !digests.iter().any(|(known, _)| *known == index) {
+                digests.push((index, None));
             }
         }
         digests

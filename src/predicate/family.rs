@@ -94,7 +94,8 @@ impl Family {
         let text = predicate_type.as_str();
         let version = |known: &str| {
             let rest = text.strip_prefix(known).and_then(|rest| rest.strip_prefix("/v")).unwrap_or_default();
-            rest.starts_with(|first: char| first.is_ascii_digit())
+            let digits = rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            digits && rest.starts_with(|first: char| first.is_ascii_digit())
         };
         self.types.iter().any(|known| *known == text || (self.versions && version(known)))
     }
@@ -231,6 +232,7 @@ mod tests {
             ("spdx", "https://spdx.dev/Document/vandal", false),
             ("spdx", "https://spdx.dev/Documents", false),
             ("spdx", "https://spdx.dev/Document/2.3", false),
+            ("spdx", "https://spdx.dev/Document/v2.3-or-else", false),
             ("cyclonedx", "https://cyclonedx.org/bom/v1.6", true),
             ("openvex", "https://openvex.dev/ns/v0.2.0", true),
             ("slsa-provenance", "https://slsa.dev/provenance/v1", true),

@@ -53,6 +53,9 @@ pub fn human_verify(report: &VerifyReport) -> String {
     if let Some(policy) = &report.policy {
         let _ = write!(text, "\npolicy {} ({})", clean(&policy.name), policy.digest.short());
     }
+    if let Some(platform) = &report.narrowed_to {
+        let _ = write!(text, "\nonly {} was looked at (--platform)", clean(platform));
+    }
     text.push_str("\n\n");
     for requirement in &report.requirements {
         match requirement.code {

@@ -124,6 +124,8 @@ pub struct VerifyReport {
     pub image: ImagePart,
     /// Everything in it that can be run.
     pub platforms: Vec<PlatformPart>,
+    /// The one platform that was looked at, when the command line asked for less than all.
+    pub narrowed_to: Option<String>,
     /// What was demanded.
     pub requirements: Vec<RequirementEntry>,
     /// What counts.
@@ -167,6 +169,7 @@ impl VerifyReport {
             verdict,
             image: ImagePart { reference, digest: image.digest().clone(), index: image.is_index() },
             platforms: parts::platforms(image),
+            narrowed_to: None,
             requirements,
             attestations: attestations.iter().map(|known| entry(known, image, names)).collect(),
             signatures: signatures(verified, names),
@@ -195,6 +198,14 @@ fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Op
             Hop::Direct => None,
             Hop::Manifest(digest) | Hop::Index(digest) => Some(digest.clone()),
         },
+    }
+}
+
+impl VerifyReport {
+    /// The same report, saying that only one platform was looked at.
+    #[must_use]
+    pub fn narrowed_to(self, platform: Option<String>) -> Self {
+        Self { narrowed_to: platform, ..self }
     }
 }
 

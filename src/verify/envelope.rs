@@ -35,7 +35,7 @@ impl Verifier {
     ///
     /// # Errors
     /// Like [`Verifier::verify_envelope`].
-    pub fn verify_envelope_while(
+    pub(crate) fn verify_envelope_while(
         &self,
         envelope: &Envelope,
         again: impl FnOnce() -> Result<ReadAgain, VerifyError>,
@@ -83,7 +83,7 @@ impl Verifier {
     ///
     /// # Errors
     /// Like [`Verifier::verify_bundle`].
-    pub fn verify_bundle_while(
+    pub(crate) fn verify_bundle_while(
         &self,
         bundle: &Bundle,
         again: impl FnOnce() -> Result<ReadAgain, VerifyError>,

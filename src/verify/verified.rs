@@ -154,6 +154,11 @@ impl VerifiedStatement {
         hop: Hop,
     ) -> Result<Self, VerifyError> {
         let layers = manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
+        // An image that somebody released is no carrier of evidence, wherever an index lists it: its signature says
+        // nothing about what its layers claim.
+        if layers.iter().any(|listed| !listed.media_type.as_str().starts_with("application/vnd.in-toto")) {
+            return Err(VerifyError::Unsigned);
+        }
         if !layers.iter().any(|listed| listed.digest == *layer.digest() && listed.size == layer.size()) {
             return Err(VerifyError::Unsigned);
         }
