@@ -168,7 +168,7 @@ fn check(
 ) -> Status {
     let counted = match &requirement.wanted {
         Wanted::Types(_) => count_attestations(requirement, evidence),
-        Wanted::ImageSignature => count_signatures(requirement, evidence),
+        Wanted::ImageSignature => count_signatures(requirement, image, evidence),
     };
     let most = counted.iter().map(|counted| counted.keys.len()).max().unwrap_or(0);
     let enough: Vec<&Counted<'_>> =
@@ -237,9 +237,12 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
 }
 
 /// Signatures over one manifest count together, whoever made them and wherever they hang.
-fn count_signatures<'a>(requirement: &Requirement, evidence: &'a Evidence) -> Vec<Counted<'a>> {
+///
+/// A signature over an attestation manifest is none of the image.
+fn count_signatures<'a>(requirement: &Requirement, image: &Image, evidence: &'a Evidence) -> Vec<Counted<'a>> {
     let mut counted: Vec<Counted<'a>> = Vec::new();
-    for signature in &evidence.signatures {
+    let of_image = |digest: &Digest| image.digests().iter().any(|(known, _)| *known == digest);
+    for signature in evidence.signatures.iter().filter(|signature| of_image(signature.about())) {
         let keys: BTreeSet<&Digest> = demanded(requirement, signature.signers()).collect();
         if keys.is_empty() {
             continue;

@@ -263,6 +263,17 @@ fn a_signature_over_an_attestation_manifest_counts_for_the_statements_in_it() {
 }
 
 #[test]
+fn a_signature_over_an_attestation_manifest_is_none_of_the_image() {
+    // (refused: attestation-missing)
+    let Some(root) = fixtures() else { return };
+    for (image, second) in [("dhi-image", Some("dhi-referrers")), ("buildkit-signed-attestation-manifest", None)] {
+        let report = verify(&root, &key(&root), image, second, &["--type", "signature"]).exits(1).json();
+        assert_eq!(report["requirements"][0]["code"], "attestation-missing", "{image}");
+        assert_eq!(report["requirements"][0]["status"], "unmet", "{image}");
+    }
+}
+
+#[test]
 fn statements_that_nobody_signed_are_refused_as_unsigned() {
     // (refused: unsigned)
     let Some(root) = fixtures() else { return };
