@@ -76,7 +76,8 @@ async fn answer(fetch: &Fetch, source: &Source<'_>) -> Answer {
             for store in source.stores() {
                 match store.referrers(digest).await {
                     Ok(more) => listed.extend(more),
-                    Err(error) => return Answer::Failed(failure(&error)),
+                    // Nobody knows what a listing that cannot be read would have named.
+                    Err(error) => return Answer::Failed(Failure { undecided: true, ..failure(&error) }),
                 }
             }
             Answer::Referrers(listed)
