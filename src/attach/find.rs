@@ -143,6 +143,7 @@ pub struct Finder {
     answered: HashMap<Fetch, Known>,
     /// Nested indexes whose leaves are known, or that are a leaf themselves.
     entered: HashSet<Digest>,
+    inner: Vec<Manifest>,
     leaves: Vec<PlatformManifest>,
     found: Vec<FoundManifest>,
     refused: Vec<Refused>,
@@ -162,6 +163,7 @@ impl Finder {
             waiting: HashMap::new(),
             answered: HashMap::new(),
             entered: HashSet::new(),
+            inner: Vec::new(),
             leaves: Vec::new(),
             found: Vec::new(),
             refused: Vec::new(),
@@ -219,7 +221,7 @@ impl Finder {
 
     /// The image, with all its leaves once the first phase is done.
     pub fn image(&self) -> Image {
-        Image::new(self.root.clone(), self.leaves.clone())
+        Image::new(self.root.clone(), self.leaves.clone()).with_inner(self.inner.clone())
     }
 
     /// The leaves whose bytes were not read: their digests were enough so far.
@@ -287,6 +289,7 @@ impl Finder {
             return self.stay_outside(child, held_by);
         }
         if self.entered.insert(manifest.digest().clone()) {
+            self.inner.push(manifest.clone());
             self.look_around(manifest.digest(), false);
             self.enter_index(manifest, held_by);
         }

@@ -169,12 +169,17 @@ fn explain(error: &CliError) -> Explanation {
             .fact("policy", policy)
             .why("an image that no entry matches is refused, never let through")
             .hint("add an entry under `images` whose `match` covers it"),
-        CliError::Unreadable { path, error } => new().fact("file", path).why(error.to_string()),
-        CliError::FileTooLarge { path, limit } => new().fact("file", path).fact("bound", format!("{limit} bytes")),
+        CliError::Unreadable { path, error } => {
+            new().fact("file", path).why(error.to_string()).hint("check the path and its permissions")
+        }
+        CliError::FileTooLarge { path, limit } => new()
+            .fact("file", path)
+            .fact("bound", format!("{limit} bytes"))
+            .hint("check that it is the right file; nothing was written"),
         CliError::Unwritable { path, error } => {
             new().fact("file", path).why(error.to_string()).hint("nothing was written")
         }
-        CliError::Output(error) => new().why(error.to_string()),
+        CliError::Output(error) => new().why(error.to_string()).hint("check where standard output goes"),
         CliError::Demo { detail, .. } => new().why(detail.clone()).hint("this is a bug in attestry, please report it"),
         CliError::Job(error) => explain_job(error),
     }
@@ -217,9 +222,15 @@ fn explain_key(error: &KeyFileError) -> Explanation {
         KeyFileError::FileExists { .. } => explanation.hint("choose another --prefix; keys are never overwritten"),
         KeyFileError::Unwritable { source, .. } | KeyFileError::Unreadable { source, .. } => {
             let text = format!("{error}: {source}");
-            Explanation { why: Some(text), ..explanation }
+            Explanation { why: Some(text), ..explanation }.hint("check the path and its permissions")
         }
-        _ => explanation,
+        KeyFileError::Key { error: KeyError::CertificateGiven, .. } => {
+            explanation.hint("take the key out of it: openssl x509 -in FILE -pubkey -noout")
+        }
+        KeyFileError::Key { error: KeyError::LegacyEncryption, .. } => {
+            explanation.hint("convert it: openssl pkcs8 -topk8 -in OLD -out NEW")
+        }
+        _ => explanation.hint("give one PEM file, such as PREFIX.key or PREFIX.pub that keygen writes"),
     }
 }
 
@@ -241,12 +252,16 @@ fn explain_job(error: &JobError) -> Explanation {
         }
         JobError::TypeAbsent { image, wanted, has } => {
             let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
-            explanation.fact("image", image).fact("wanted", wanted).fact("attached", has)
+            let explanation = explanation.fact("image", image).fact("wanted", wanted).fact("attached", has);
+            explanation.hint(format!("see everything that is attached: attestry list {image}"))
         }
         JobError::SelfCheck(error) => explanation
             .why(error.to_string())
             .hint("nothing was written; this is a bug in attestry or a broken machine, please report it"),
-        other => explanation.why(other.to_string()),
+        JobError::Bundle(_) => explanation
+            .why(error.to_string())
+            .hint("give a Sigstore bundle, as `attestry sign-blob` writes it; nothing was written"),
+        other => explanation.why(other.to_string()).hint("nothing was written"),
     }
 }
 
@@ -297,7 +312,9 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::Offline { place } => {
             explanation.fact("place", place).hint("leave --offline away, or use a layout folder")
         }
-        other => explanation.why(other.to_string()),
+        StoreError::ReferrersTag { .. } => {
+            explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::attach::{Evidence, WritePlan, plan_referrer};
 use crate::content::{Blob, Content};
 use crate::intoto::Subject;
 use crate::media_type::MediaType;
-use crate::oci::Image;
+use crate::oci::{Image, Manifest};
 use crate::sigstore::{Bundle, BundleContent};
 use crate::verify::AttachedContent;
 
@@ -58,7 +58,8 @@ pub async fn attach_bundle(
     };
     let subject = subject.unwrap_or_else(|| image.digest().clone());
     let leaf = image.platforms().iter().find(|leaf| leaf.descriptor.digest == subject);
-    let descriptor = leaf.map_or_else(|| image.root().descriptor(), |leaf| leaf.descriptor.clone());
+    let inner = image.inner().iter().find(|index| *index.digest() == subject).map(Manifest::descriptor);
+    let descriptor = leaf.map(|leaf| leaf.descriptor.clone()).or(inner).unwrap_or_else(|| image.root().descriptor());
     let is_message_signature = matches!(bundle.content(), BundleContent::Message(_));
     let evidence = Evidence { blob, predicate_type, is_message_signature };
     let plan = plan_referrer(&descriptor, &evidence, created, source.limits)?;

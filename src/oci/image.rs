@@ -31,6 +31,7 @@ impl PlatformManifest {
 #[derive(Debug, Clone)]
 pub struct Image {
     root: Manifest,
+    inner: Vec<Manifest>,
     platforms: Vec<PlatformManifest>,
 }
 
@@ -38,7 +39,7 @@ impl Image {
     /// An image without children, or an index whose leaves were collected by the caller.
     pub fn new(root: Manifest, leaves: Vec<PlatformManifest>) -> Self {
         if root.as_index().is_some() {
-            return Self { root, platforms: leaves };
+            return Self { root, inner: Vec::new(), platforms: leaves };
         }
         let itself = PlatformManifest {
             platform: None,
@@ -46,12 +47,23 @@ impl Image {
             held_by: Vec::new(),
             bytes: Some(root.bytes().clone()),
         };
-        Self { root, platforms: vec![itself] }
+        Self { root, inner: Vec::new(), platforms: vec![itself] }
+    }
+
+    /// The same with the indexes that were found inside the index.
+    #[must_use]
+    pub fn with_inner(self, inner: Vec<Manifest>) -> Self {
+        Self { inner, ..self }
     }
 
     /// The manifest or index that was named.
     pub const fn root(&self) -> &Manifest {
         &self.root
+    }
+
+    /// The indexes inside the index.
+    pub fn inner(&self) -> &[Manifest] {
+        &self.inner
     }
 
     /// The digest of what was named.
@@ -86,14 +98,12 @@ impl Image {
     /// All digests that a statement about the image, a part of it, or an index inside it may name.
     pub fn digests(&self) -> Vec<(&Digest, Option<&Bytes>)> {
         let mut digests = vec![(self.root.digest(), Some(self.root.bytes()))];
-        for entry in &self.platforms {
-            if !digests.iter().any(|(known, _)| **known == entry.descriptor.digest) {
-                digests.push((&entry.descriptor.digest, entry.bytes.as_ref()));
-            }
-        }
-        for index in self.platforms.iter().flat_map(|entry| &entry.held_by) {
-            if !digests.iter().any(|(known, _)| *known == index) {
-                digests.push((index, None));
+        let leaves = self.platforms.iter().map(|entry| (&entry.descriptor.digest, entry.bytes.as_ref()));
+        // What is about an index inside the index covers what that one holds.
+        let inner = self.inner.iter().map(|index| (index.digest(), Some(index.bytes())));
+        for (digest, bytes) in leaves.chain(inner) {
+            if !digests.iter().any(|(known, _)| *known == digest) {
+                digests.push((digest, bytes));
             }
         }
         digests

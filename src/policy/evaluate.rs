@@ -142,6 +142,8 @@ fn parts<'a>(scope: &'a Scope, image: &'a Image) -> Result<Vec<&'a PlatformManif
                     return Err(Unmet::NoSuchPlatform { wanted: platform.to_string() });
                 }
             }
+            // An index among the leaves was not read, or is too deep: it may hold any platform once more.
+            parts.extend(image.platforms().iter().filter(|part| part.descriptor.media_type.is_image_index()));
             parts
         }
         // A single manifest is its only part; which platform it runs on is in a configuration that nobody signed here.

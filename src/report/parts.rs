@@ -86,7 +86,8 @@ pub(super) fn covers(image: &Image, about: &Digest) -> Vec<String> {
     if about == image.digest() {
         return vec![if image.is_index() { "index".to_owned() } else { "image".to_owned() }];
     }
-    let parts = image.platforms().iter().filter(|part| part.descriptor.digest == *about);
+    let parts =
+        image.platforms().iter().filter(|part| part.descriptor.digest == *about || part.held_by.contains(about));
     let mut labels: Vec<String> = parts.map(crate::oci::PlatformManifest::label).collect();
     labels.dedup();
     labels

@@ -10,6 +10,8 @@ mod attacks;
 mod fixtures;
 mod independent_reader;
 mod interop;
+mod properties;
+mod refusals;
 mod registry_faults;
 mod registry_peers;
 mod reports;

@@ -3,4 +3,5 @@
 pub(crate) mod command;
 pub(crate) mod image;
 pub(crate) mod peer;
+pub(crate) mod program;
 pub(crate) mod registry;

@@ -1,0 +1,15 @@
+//! What must be refused, run through the program: exit code, code, hint, and nothing half-written.
+
+mod arguments;
+mod bytes;
+mod coverage;
+mod documents;
+mod hops;
+mod keys;
+mod manifests;
+mod policies;
+mod registries;
+mod scene;
+mod streams;
+mod subjects;
+mod writers;
