@@ -128,6 +128,16 @@ impl Envelope {
 
     /// The envelope as JSON.
     pub fn to_content(&self) -> Content {
+        Content::joined([Self::start(&self.payload), self.end()])
+    }
+
+    /// The text of every envelope of this payload up to the payload's end, before any signature is known.
+    pub(crate) fn start(payload: &Content) -> Content {
+        Content::joined([Content::from("{\"payload\":\""), payload.to_base64()])
+    }
+
+    /// The text after [`Envelope::start`].
+    pub(crate) fn end(&self) -> Content {
         let text = |value: &str| serde_json::Value::from(value).to_string();
         let signatures: Vec<String> = self
             .signatures
@@ -137,12 +147,8 @@ impl Envelope {
                 format!("{{\"sig\":\"{}\"{}}}", encode_base64(&signature.signature), keyid.unwrap_or_default())
             })
             .collect();
-        let tail = format!(
-            "\",\"payloadType\":{},\"signatures\":[{}]}}",
-            text(self.payload_type.as_str()),
-            signatures.join(",")
-        );
-        Content::joined([Content::from("{\"payload\":\""), self.payload.to_base64(), Content::from(tail)])
+        let payload_type = text(self.payload_type.as_str());
+        Content::from(format!("\",\"payloadType\":{payload_type},\"signatures\":[{}]}}", signatures.join(",")))
     }
 }
 

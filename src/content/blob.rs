@@ -147,6 +147,42 @@ impl Blob {
     }
 }
 
+/// The start of a blob that is still being made, digested while its end is not known.
+///
+/// A signed document is its payload, which is long, and its signature, which comes last and takes time to make.
+pub struct BlobStart {
+    content: Content,
+    hasher: Hasher,
+}
+
+impl BlobStart {
+    /// Digests the start.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn of(content: Content) -> io::Result<Self> {
+        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+        content.each_chunk(|chunk| {
+            hasher.update(chunk);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(Self { content, hasher })
+    }
+
+    /// The blob that starts so and goes on with `end`.
+    ///
+    /// # Errors
+    /// [`ContentError::Unreadable`] when the storage fails.
+    pub fn finish(self, media_type: MediaType, end: Content) -> Result<Blob, ContentError> {
+        let mut hasher = self.hasher;
+        end.each_chunk(|chunk| {
+            hasher.update(chunk);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(Blob { media_type, digest: hasher.finish(), content: Content::joined([self.content, end]) })
+    }
+}
+
 fn digest_of(content: &Content, algorithm: DigestAlgorithm) -> io::Result<Digest> {
     let mut hasher = Hasher::new(algorithm);
     content.each_chunk(|chunk| {
@@ -174,6 +210,14 @@ mod tests {
     fn a_blob_with_one_changed_byte_is_refused() {
         let digest = Digest::sha256(b"abc");
         assert!(matches!(check(&digest, 3, "abd"), Err(ContentError::Digest { .. })));
+    }
+
+    #[test]
+    fn a_blob_made_in_two_parts_is_the_blob_of_both() {
+        let start = BlobStart::of(Content::from("abc").to_base64()).unwrap();
+        let blob = start.finish(MediaType::OCTET_STREAM, Content::from("def")).unwrap();
+        assert_eq!(*blob.digest(), Digest::sha256(b"YWJjdef"));
+        assert_eq!(&blob.bytes(100).unwrap()[..], b"YWJjdef");
     }
 
     #[test]

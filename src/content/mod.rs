@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub use base64_text::Base64Error;
 pub(crate) use base64_text::{decode as decode_base64, encode as encode_base64};
-pub use blob::{Blob, ContentError};
+pub use blob::{Blob, BlobStart, ContentError};
 pub use stream::ContentReader;
 
 /// Bytes kept outside memory, readable at any offset. Stores implement it over an unlinked temporary file.

@@ -1,7 +1,7 @@
 //! Attest: predicate to statement to signature to a plan of what to write.
 
 use crate::attach::{AttachError, Evidence, Form, IndexTarget, WritePlan, plan_index, plan_referrer};
-use crate::content::{Blob, Content};
+use crate::content::{Blob, BlobStart, Content, ContentError};
 use crate::crypto::{MessageDigester, SigningKey};
 use crate::digest::Digest;
 use crate::dsse::{self, Envelope, EnvelopeSignature};
@@ -165,21 +165,31 @@ fn sign_for(
     limits: &Limits,
 ) -> Result<Evidence, JobError> {
     let predicate_type = Some(statement.predicate_type().clone());
-    let blob = match layout {
-        LayoutChoice::Referrer => {
-            let bundle = sign_statement(statement, key, limits)?;
-            Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.to_content())?
-        }
+    let payload = statement.payload().clone();
+    let hint = key.public_key().hint();
+    let start = match layout {
+        LayoutChoice::Referrer => Bundle::start(&hint, &payload),
+        LayoutChoice::Index(_) => Envelope::start(&payload),
+    };
+    // The document is digested up to where the signature goes while the signature is made.
+    let (start, signature) = std::thread::scope(|scope| {
+        let start = scope.spawn(|| BlobStart::of(start));
+        let signature = sign_content(&dsse::pae(&PayloadType::IN_TOTO, &payload), key, limits);
+        (start.join(), signature)
+    });
+    let start = start.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(ContentError::from)?;
+    // Without a bundle around the envelope, the key's hint has its place in `keyid`.
+    let keyid = matches!(layout, LayoutChoice::Index(_)).then_some(hint);
+    let entry = EnvelopeSignature { keyid, signature: signature? };
+    let envelope = Envelope::new(PayloadType::IN_TOTO, payload, vec![entry]);
+    let (media_type, end) = match layout {
+        LayoutChoice::Referrer => (MediaType::SIGSTORE_BUNDLE_V03, Bundle::end(&envelope)),
         LayoutChoice::Index(_) => {
             let name = Family::of(statement.predicate_type()).map_or("custom", Family::envelope_name);
-            let payload = statement.payload().clone();
-            let signature = sign_content(&dsse::pae(&PayloadType::IN_TOTO, &payload), key, limits)?;
-            // Without a bundle around it, the key's hint has its place in `keyid`.
-            let entry = EnvelopeSignature { keyid: Some(key.public_key().hint()), signature };
-            let envelope = Envelope::new(PayloadType::IN_TOTO, payload, vec![entry]);
-            Blob::new(MediaType::in_toto_envelope(name), envelope.to_content())?
+            (MediaType::in_toto_envelope(name), envelope.end())
         }
     };
+    let blob = start.finish(media_type, end)?;
     Ok(Evidence { blob, predicate_type, is_message_signature: false })
 }
 
@@ -191,7 +201,7 @@ fn sign_content(content: &Content, key: &SigningKey, limits: &Limits) -> Result<
             digester.update(chunk);
             Ok::<(), std::io::Error>(())
         })
-        .map_err(crate::content::ContentError::from)?;
+        .map_err(ContentError::from)?;
     let message = digester.finish();
     let signature = key.sign(&message)?;
     key.public_key().verify(&message, &signature).map_err(|error| {

@@ -228,21 +228,30 @@ impl Bundle {
             VerificationMaterial::PublicKey { hint: Some(hint) } => hint.as_str(),
             _ => "",
         };
-        let head = format!(
-            "{{\"mediaType\":\"{}\",\"verificationMaterial\":{{\"publicKey\":{{\"hint\":{}}}}},",
-            MediaType::SIGSTORE_BUNDLE_V03,
-            serde_json::Value::from(hint)
-        );
         match &self.content {
-            BundleContent::Envelope(envelope) => Content::joined([
-                Content::from(head),
-                Content::from("\"dsseEnvelope\":"),
-                envelope.to_content(),
-                Content::from("}"),
-            ]),
-            BundleContent::Message(message) => Content::from(format!("{head}{}}}", write_message(message))),
+            BundleContent::Envelope(envelope) => {
+                Content::joined([Self::start(hint, envelope.unverified_payload()), Self::end(envelope)])
+            }
+            BundleContent::Message(message) => Content::from(format!("{}{}}}", head(hint), write_message(message))),
         }
     }
+
+    /// The text of every bundle of this key and payload up to the payload's end, before any signature is known.
+    pub(crate) fn start(hint: &str, payload: &Content) -> Content {
+        Content::joined([Content::from(format!("{}\"dsseEnvelope\":", head(hint))), Envelope::start(payload)])
+    }
+
+    /// The text after [`Bundle::start`].
+    pub(crate) fn end(envelope: &Envelope) -> Content {
+        Content::joined([envelope.end(), Content::from("}")])
+    }
+}
+
+/// A bundle's text up to its content.
+fn head(hint: &str) -> String {
+    let hint = serde_json::Value::from(hint);
+    let media_type = MediaType::SIGSTORE_BUNDLE_V03;
+    format!("{{\"mediaType\":\"{media_type}\",\"verificationMaterial\":{{\"publicKey\":{{\"hint\":{hint}}}}},")
 }
 
 fn write_message(message: &MessageSignature) -> String {
