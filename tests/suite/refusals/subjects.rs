@@ -1,5 +1,6 @@
 //! Whose evidence it is: statements, referrers and keys that are right and about something else.
 
+use attestry::digest::{Digest, DigestAlgorithm};
 use serde_json::json;
 
 use super::scene::{BUNDLE, Report, Scene, TYPE, bundle, message_bundle, signature, statement, subject};
@@ -60,6 +61,29 @@ fn subjects_without_a_digest_that_decides_are_about_nothing() {
         assert_eq!(report.rejected(), ["subject-mismatch"], "{subject}");
         report.refused("attestation-missing", Some("subject-mismatch"));
     }
+}
+
+#[test]
+fn every_digest_that_a_subject_gives_of_a_platform_has_to_be_right() {
+    // (accepted; refused: subject-mismatch)
+    let mut scene = Scene::empty();
+    let leaf = scene.image("leaf");
+    let index = scene.manifest(&json!({"schemaVersion": 2, "mediaType": super::scene::INDEX, "manifests": [leaf]}));
+    scene.tag("1", &index);
+    let bytes = std::fs::read(scene.file_of(&leaf)).unwrap();
+    let right = Digest::of(DigestAlgorithm::Sha512, &bytes);
+    let attest = |sha512: &str| {
+        let mut subject = subject(&leaf);
+        subject["digest"]["sha512"] = sha512.into();
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1", "subject": [subject], "predicateType": TYPE, "predicate": {},
+        });
+        scene.hang(&leaf, BUNDLE, bundle(&scene.team, &statement.to_string()).to_string());
+    };
+    attest(&"0".repeat(128));
+    scene.verify(&[]).refused("attestation-missing", Some("subject-mismatch"));
+    attest(right.hex());
+    scene.verify(&[]).accepted();
 }
 
 #[test]

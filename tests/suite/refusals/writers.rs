@@ -86,7 +86,7 @@ fn writers_of_one_tag_at_once_do_not_undo_each_other() {
         let scene = Scene::new();
         let run = |number: usize| {
             let path = scene.file(&format!("{number}.json"), format!("{{\"n\":{number}}}"));
-            attest(&scene, &path).args(["--layout", "index-artifact"]).spawn().unwrap()
+            attest(&scene, &path).args(["--layout", "index-artifact", "--each-platform"]).spawn().unwrap()
         };
         let children: Vec<Child> = (0..3).map(run).collect();
         let ended: Vec<Ended> =
@@ -117,7 +117,9 @@ async fn a_layout_that_another_process_writes_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(scene.root().join("index.json")).unwrap(), before);
     // Who only reads does not wait.
     assert_eq!(listed(&scene), 0);
-    drop(held);
+    // Unlocked, not only closed: a process that another test forks just now still has the file open.
+    held.unlock().unwrap();
+    let store = store.with_lock_wait(Duration::from_secs(60));
     store.push_manifest(&evidence).await.unwrap();
     assert_eq!(store.referrers(&subject.digest).await.unwrap().len(), 1);
 }
