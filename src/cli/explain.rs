@@ -290,7 +290,7 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("tag", tag)
             .fact("now", actual)
             .why("somebody moved it since it was read; moving it now would undo that")
-            .hint("run the command again; what was written is not named by any tag"),
+            .hint("run the command again; the tag still names what the other one wrote"),
         StoreError::NotALayout { place, detail } => explanation
             .fact("folder", place)
             .why(detail.clone())

@@ -57,7 +57,10 @@ pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Result<
             break verdict;
         }
     };
-    collected.finish();
+    // Who stopped early has not looked for the signatures that bare statements may have.
+    if finder.phase() == Phase::Rest {
+        collected.finish();
+    }
     let undecided = !verdict.is_accepted() && collected.is_undecided();
     Ok(Verified { image: finder.image(), verdict, collected, phase: finder.phase(), undecided })
 }
