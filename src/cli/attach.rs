@@ -17,6 +17,7 @@ pub(super) async fn run(options: &AttachOptions, common: &Common, ui: &Ui) -> Re
     let limits = Limits::default();
     let file = read_file(&options.bundle, &limits)?;
     let located = locate(&options.image, common, &limits)?;
+    located.note_moved_tag(ui).await;
     let source = Source { store: &*located.store, referrers_from: None, limits: &limits };
     let selector = &located.reference.selector;
     let (image, plan) = job::attach_bundle(selector, file, jiff::Timestamp::now(), &source).await?;

@@ -37,6 +37,7 @@ pub(super) async fn run(options: &AttestOptions, common: &Common, ui: &Ui) -> Re
     let shared = shared?;
     let key = key.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let located = locate(&options.image, common, &limits)?;
+    located.note_moved_tag(ui).await;
     let failed = RefCell::new(None);
     let predicate = |part: &PlatformManifest| match &shared {
         Some(predicate) => Some(predicate.clone()),

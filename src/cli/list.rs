@@ -14,6 +14,7 @@ pub(super) async fn run(options: &ListOptions, common: &Common, ui: &Ui) -> Resu
     let limits = Limits::default();
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let located = locate(&options.image, common, &limits)?;
+    located.note_moved_tag(ui).await;
     let second = options.referrers_from.as_deref().map(|text| locate(text, common, &limits)).transpose()?;
     let referrers_from = second.as_ref().map(|second| &*second.store);
     let source = Source { store: &*located.store, referrers_from, limits: &limits };

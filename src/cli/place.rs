@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::Common;
 use super::error::CliError;
+use super::ui::Ui;
 use crate::content::Content;
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
@@ -24,6 +25,22 @@ impl Located {
         match &self.reference.place {
             Place::Registry(repository) => Some(repository.to_string()),
             _ => None,
+        }
+    }
+}
+
+impl Located {
+    /// Tells that a tag beside a digest names something else by now. The digest wins; the note is for people.
+    ///
+    /// A store that cannot say so is no reason to stop: what follows depends on the digest alone.
+    pub(crate) async fn note_moved_tag(&self, ui: &Ui) {
+        let selector = &self.reference.selector;
+        let (Some(tag), Some(digest)) = (&selector.tag, &selector.digest) else { return };
+        match self.store.tag_digest(tag).await {
+            Ok(Some(now)) if now == *digest => {}
+            Ok(Some(now)) => ui.note(&format!("note: tag {tag} names {now} now; the digest that was given counts")),
+            Ok(None) => ui.note(&format!("note: there is no tag {tag}; the digest that was given counts")),
+            Err(_) => {}
         }
     }
 }

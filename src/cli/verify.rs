@@ -66,6 +66,7 @@ async fn verify_one(
     ui: &Ui,
 ) -> Result<Exit, CliError> {
     let located = locate(image, common, limits)?;
+    located.note_moved_tag(ui).await;
     let second = options.referrers_from.as_deref().map(|text| locate(text, common, limits)).transpose()?;
     let referrers_from = second.as_ref().map(|second| &*second.store);
     let source = Source { store: &*located.store, referrers_from, limits };

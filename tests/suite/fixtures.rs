@@ -500,3 +500,13 @@ fn a_signed_attestation_manifest_does_not_grow() {
     attestry(["verify", &image, "--key", &public].into_iter().chain(of)).succeeds();
     attestry(["verify", &image, "--key", &stranger].into_iter().chain(of)).exits(1);
 }
+
+#[test]
+fn a_digest_beside_a_moved_tag_counts_and_the_move_is_told() {
+    let Some(fixtures) = fixtures() else { return };
+    let layout = fixtures.join("images/kitchen-sink");
+    let platform = "sha256:269827ed17378c7b37d6a2247b3d1d1ef82508bbd54b18c808771b303dff6d9f";
+    let ran = attestry(["list".to_owned(), format!("oci:{}:all@{platform}", layout.display())]).succeeds();
+    assert!(ran.stderr.contains("note: tag all names sha256:365ca2bc14c3"), "{}", ran.stderr);
+    assert!(ran.text().starts_with(&format!("oci:{}:all@sha256:269827ed1737", layout.display())), "{}", ran.text());
+}
