@@ -278,6 +278,14 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("answer", detail)
             .fact("sign-in", credentials)
             .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
+        StoreError::EvidenceOnly { place, about } => {
+            let about: Vec<String> = about.iter().map(ToString::to_string).collect();
+            explanation
+                .fact("place", place)
+                .fact("about", about.join(", "))
+                .why("the place keeps evidence about images that are somewhere else")
+                .hint(format!("name the image, and the place beside it: IMAGE --referrers-from {place}"))
+        }
         StoreError::Ambiguous { place, tags } => {
             explanation.fact("place", place).fact("images", tags.join(", ")).hint("name one of them")
         }

@@ -107,6 +107,14 @@ pub enum StoreError {
         /// Their tags or digests.
         tags: Vec<String>,
     },
+    /// No image is there, only evidence about images that are kept elsewhere.
+    #[error("{place} holds no image, only evidence about {}", about.first().map_or_else(|| "nothing".to_owned(), Digest::to_string))]
+    EvidenceOnly {
+        /// The store.
+        place: String,
+        /// The images.
+        about: Vec<Digest>,
+    },
     /// The folder is no image layout.
     #[error("{place} is not an OCI image layout: {detail}")]
     NotALayout {
@@ -137,7 +145,7 @@ impl StoreError {
     /// The stable code of this error.
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound { .. } => Code::NotFound,
+            Self::NotFound { .. } | Self::EvidenceOnly { .. } => Code::NotFound,
             Self::Denied { .. } => Code::Denied,
             Self::Offline { .. } => Code::Offline,
             Self::Unavailable { .. } | Self::Protocol { .. } => Code::Unavailable,

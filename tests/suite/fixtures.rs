@@ -510,3 +510,14 @@ fn a_digest_beside_a_moved_tag_counts_and_the_move_is_told() {
     assert!(ran.stderr.contains("note: tag all names sha256:365ca2bc14c3"), "{}", ran.stderr);
     assert!(ran.text().starts_with(&format!("oci:{}:all@sha256:269827ed1737", layout.display())), "{}", ran.text());
 }
+
+#[test]
+fn a_place_that_keeps_evidence_alone_says_which_image_it_is_about() {
+    let Some(fixtures) = fixtures() else { return };
+    let place = format!("oci:{}", fixtures.join("images/dhi-referrers").display());
+    for command in ["list", "inspect"] {
+        let ran = attestry([command.to_owned(), place.clone()]).exits(3);
+        assert!(ran.stderr.contains("about: sha256:269827ed17378c7b"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--referrers-from"), "{}", ran.stderr);
+    }
+}

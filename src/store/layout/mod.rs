@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 use super::{Expected, Pushed, Spooler, Store, StoreError, check_expected, check_size};
 use crate::content::{Blob, ContentError};
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::REF_NAME;
@@ -142,13 +142,25 @@ impl Layout {
         }
         let place = self.name();
         match images.len() {
-            0 => Err(self.not_found("image of its own: it holds nothing, or evidence about images elsewhere")),
+            0 => Err(self.no_image(index)),
             1 => images.into_values().next().map(|(entry, _)| entry.clone()).ok_or_else(|| self.not_found("image")),
             _ => {
                 let tags = images.into_values().map(|(_, name)| format!("{place}{name}")).collect();
                 Err(StoreError::Ambiguous { place, tags })
             }
         }
+    }
+
+    /// What to say of a folder without images: empty, or the place where somebody keeps evidence alone.
+    fn no_image(&self, index: &LayoutIndex) -> StoreError {
+        let subjects = index.entries().filter_map(|entry| entry.annotation(REF_NAME)?.strip_prefix("sha256-"));
+        let subjects =
+            subjects.filter_map(|hex| Digest::from_hex(DigestAlgorithm::Sha256, hex.split('.').next()?).ok());
+        let about: Vec<Digest> = subjects.filter(|digest| !blob_path(&self.root, digest).exists()).collect();
+        if about.is_empty() {
+            return self.not_found("image");
+        }
+        StoreError::EvidenceOnly { place: self.name(), about }
     }
 
     fn read_checked(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
@@ -358,7 +370,6 @@ impl Store for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::DigestAlgorithm;
 
     #[test]
     fn a_second_writer_is_told_that_the_folder_is_locked() {
