@@ -180,7 +180,7 @@ fn read_payload(node: &Node, source: &Content) -> Result<Content, EnvelopeError>
     let base64 = |cause| EnvelopeError::Base64 { field: "payload", cause };
     match &node.value {
         Value::String(text) => Ok(Content::from(decode_base64(text).map_err(base64)?)),
-        Value::LongString { escaped: false } => source.slice(node.inside())?.from_base64().map_err(base64),
+        Value::LongString { escaped: false } => source.slice(node.inside()).from_base64().map_err(base64),
         Value::LongString { escaped: true } => Err(EnvelopeError::EscapedPayload),
         _ => Err(EnvelopeError::Field { field: "payload" }),
     }

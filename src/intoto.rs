@@ -206,11 +206,8 @@ impl Statement {
     }
 
     /// The exact text of the predicate; `None` when the statement has none.
-    ///
-    /// # Errors
-    /// What the storage says.
-    pub fn predicate(&self) -> std::io::Result<Option<Content>> {
-        self.predicate.clone().map(|range| self.payload.slice(range)).transpose()
+    pub fn predicate(&self) -> Option<Content> {
+        self.predicate.clone().map(|range| self.payload.slice(range))
     }
 }
 
@@ -292,7 +289,7 @@ mod tests {
         let made = Statement::new(vec![subject.clone()], PredicateType::new("https://example.com/x"), &predicate);
         let back = Statement::read(made.payload(), &Limits::default()).unwrap();
         assert_eq!(back.subjects(), [subject]);
-        assert_eq!(back.predicate().unwrap().unwrap().read_all().unwrap(), predicate.read_all().unwrap());
+        assert_eq!(back.predicate().unwrap().read_all().unwrap(), predicate.read_all().unwrap());
     }
 
     #[test]

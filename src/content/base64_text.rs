@@ -40,7 +40,7 @@ pub enum Base64Error {
 /// Length of the bytes that a text stands for, from its length and its last two characters.
 pub(super) fn decoded_length(text: &Content) -> Result<u64, Base64Error> {
     let length = text.length();
-    let tail = text.slice(length.saturating_sub(2)..length).and_then(|tail| tail.read_all());
+    let tail = text.slice(length.saturating_sub(2)..length).read_all();
     let tail = tail.map_err(|_| Base64Error::Unreadable)?;
     let padding = tail.iter().rev().take_while(|&&byte| byte == b'=').count();
     let characters = length - u64::try_from(padding).unwrap_or(0);

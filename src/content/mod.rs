@@ -52,6 +52,7 @@ pub(in crate::content) enum Part {
     Joined(Arc<[Content]>),
     Encoded(Arc<Content>),
     Decoded { text: Arc<Content>, length: u64 },
+    Window { whole: Arc<Content>, range: Range<u64> },
 }
 
 impl Content {
@@ -82,24 +83,23 @@ impl Content {
         Ok(Self(Part::Decoded { text: Arc::new(self.clone()), length }))
     }
 
-    /// A part of it; ends early where the content does. Derived content (joined, base64) is not sliced but copied.
-    ///
-    /// # Errors
-    /// Whatever the storage says, for derived content.
-    pub fn slice(&self, range: Range<u64>) -> io::Result<Self> {
+    /// A part of it; ends early where the content does. Of derived content (joined, base64) the start is read past.
+    pub fn slice(&self, range: Range<u64>) -> Self {
         match &self.0 {
             Part::Memory(bytes) => {
                 let end = to_index(range.end).min(bytes.len());
                 let start = to_index(range.start).min(end);
-                Ok(Self(Part::Memory(bytes.slice(start..end))))
+                Self(Part::Memory(bytes.slice(start..end)))
             }
             Part::Spooled { spool, range: whole } => {
                 let end = (whole.start + range.end).min(whole.end);
                 let start = (whole.start + range.start).min(end);
-                Ok(Self(Part::Spooled { spool: Arc::clone(spool), range: start..end }))
+                Self(Part::Spooled { spool: Arc::clone(spool), range: start..end })
             }
-            Part::Joined(_) | Part::Encoded(_) | Part::Decoded { .. } => {
-                Self(Part::Memory(self.read_all()?)).slice(range)
+            Part::Joined(_) | Part::Encoded(_) | Part::Decoded { .. } | Part::Window { .. } => {
+                let end = range.end.min(self.length());
+                let start = range.start.min(end);
+                Self(Part::Window { whole: Arc::new(self.clone()), range: start..end })
             }
         }
     }
@@ -108,7 +108,7 @@ impl Content {
     pub fn length(&self) -> u64 {
         match &self.0 {
             Part::Memory(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Part::Spooled { range, .. } => range.end - range.start,
+            Part::Spooled { range, .. } | Part::Window { range, .. } => range.end - range.start,
             Part::Joined(parts) => parts.iter().map(Self::length).sum(),
             Part::Encoded(inner) => inner.length().div_ceil(3) * 4,
             Part::Decoded { length, .. } => *length,

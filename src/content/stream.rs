@@ -21,6 +21,7 @@ enum Source {
     Spooled { spool: Arc<dyn Spool>, range: Range<u64> },
     Joined { rest: Arc<[Content]>, next: usize, current: Option<Box<ContentReader>> },
     Encoded { inner: Box<ContentReader>, input: Vec<u8>, ready: Ready },
+    Window { inner: Box<ContentReader>, skip: u64, left: u64 },
     Decoded { inner: Box<ContentReader>, input: Vec<u8>, ahead: Vec<u8>, ready: Ready, expected: u64 },
 }
 
@@ -58,6 +59,9 @@ impl ContentReader {
                 input: vec![0; CHUNK / 4 * 3],
                 ready: Ready::default(),
             },
+            Part::Window { whole, range } => {
+                Source::Window { inner: Box::new(Self::new(whole)), skip: range.start, left: range.end - range.start }
+            }
             Part::Decoded { text, length } => Source::Decoded {
                 inner: Box::new(Self::new(text)),
                 input: vec![0; CHUNK],
@@ -106,6 +110,15 @@ impl Read for ContentReader {
                 *next += 1;
                 *current = Some(Box::new(Self::new(part)));
             },
+            Source::Window { inner, skip, left } => {
+                if *skip > 0 {
+                    io::copy(&mut inner.take(*skip), &mut io::sink())?;
+                    *skip = 0;
+                }
+                let read = inner.take(*left).read(buffer)?;
+                *left -= u64::try_from(read).unwrap_or(0);
+                Ok(read)
+            }
             Source::Encoded { inner, input, ready } => {
                 if ready.is_empty() {
                     let read = fill(inner, input)?;
@@ -207,6 +220,9 @@ mod tests {
     fn joined_parts_read_in_order() {
         let parts = Content::joined([Content::from("a"), Content::from(""), Content::from("bc")]);
         assert_eq!(&parts.read_all().unwrap()[..], b"abc");
-        assert_eq!(&parts.slice(1..9).unwrap().read_all().unwrap()[..], b"bc");
+        assert_eq!(&parts.slice(1..9).read_all().unwrap()[..], b"bc");
+        assert_eq!(&parts.slice(1..3).slice(1..2).read_all().unwrap()[..], b"c");
+        assert_eq!(parts.slice(1..2).length(), 1);
+        assert!(parts.slice(7..9).read_all().unwrap().is_empty());
     }
 }

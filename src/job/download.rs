@@ -61,10 +61,7 @@ pub async fn download(
             continue;
         }
         let content = match (part, &statement) {
-            (Part::Predicate, Some(statement)) => {
-                let predicate = statement.predicate().map_err(crate::content::ContentError::from)?;
-                predicate.unwrap_or_else(|| Content::from("{}"))
-            }
+            (Part::Predicate, Some(statement)) => statement.predicate().unwrap_or_else(|| Content::from("{}")),
             (Part::Statement, Some(statement)) => statement.payload().clone(),
             _ => blob.content().clone(),
         };

@@ -162,7 +162,7 @@ mod tests {
         }
         let (content, digest) = spooler.finish();
         assert!(content.in_memory().is_none());
-        assert_eq!(&content.slice(8..12).unwrap().read_all().unwrap()[..], b"89ab");
+        assert_eq!(&content.slice(8..12).read_all().unwrap()[..], b"89ab");
         assert_eq!(digest, Digest::sha256(&content.read_all().unwrap()));
     }
 
