@@ -30,3 +30,8 @@ fmt:
 # Writes the JSON Schemas of our own documents anew, from the types.
 schemas:
     ATTESTRY_BLESS=1 cargo test --locked --test architecture schemas
+
+# Build a static program (needs musl-tools; leave the linker at its default, a musl-gcc linker makes programs that crash)
+static:
+    rustup target add x86_64-unknown-linux-musl
+    CC_x86_64_unknown_linux_musl=musl-gcc cargo build --release --locked --target x86_64-unknown-linux-musl
