@@ -210,7 +210,10 @@ impl Layout {
 
     fn write_blob(&self, blob: &Blob) -> Result<Pushed, StoreError> {
         let path = blob_path(&self.root, blob.digest());
-        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == blob.size()) {
+        // Its bytes decide, not its length: a file that was damaged is written anew.
+        let descriptor = Descriptor::of(blob);
+        let same_length = fs::metadata(&path).is_ok_and(|metadata| metadata.len() == blob.size());
+        if same_length && self.read_checked(&descriptor, blob.size()).is_ok() {
             return Ok(Pushed::Present);
         }
         write_atomically(&path, &mut |file| {
@@ -436,6 +439,19 @@ mod tests {
         fs::remove_file(folder.path().join("index.json")).unwrap();
         symlink("/dev/zero", folder.path().join("index.json")).unwrap();
         assert!(matches!(Layout::open(folder.path(), &Limits::default()), Err(StoreError::NotALayout { .. })));
+    }
+
+    #[test]
+    fn a_damaged_blob_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path(), &Limits::default()).unwrap();
+        let blob = Blob::of_bytes(MediaType::OCTET_STREAM, &b"whole"[..]);
+        assert_eq!(layout.write_blob(&blob).unwrap(), Pushed::Sent);
+        assert_eq!(layout.write_blob(&blob).unwrap(), Pushed::Present);
+        let path = blob_path(folder.path(), blob.digest());
+        fs::write(&path, "wh0le").unwrap();
+        assert_eq!(layout.write_blob(&blob).unwrap(), Pushed::Sent);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
 
     #[test]
