@@ -162,9 +162,13 @@ impl Envelope {
 /// assert_eq!(&pae.read_all().unwrap()[..], b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
 /// ```
 pub fn pae(payload_type: &PayloadType, payload: &Content) -> Content {
+    Content::joined([Content::from(pae_head(payload_type, payload)), payload.clone()])
+}
+
+/// What stands before the payload in its [`pae`].
+pub(crate) fn pae_head(payload_type: &PayloadType, payload: &Content) -> String {
     let name = payload_type.as_str();
-    let head = format!("DSSEv1 {} {name} {} ", name.len(), payload.length());
-    Content::joined([Content::from(head), payload.clone()])
+    format!("DSSEv1 {} {name} {} ", name.len(), payload.length())
 }
 
 /// Scans a document strictly. What is spooled keeps its long strings on disk.

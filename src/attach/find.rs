@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::limits::Limits;
-use crate::location::EvidenceLayout;
+use crate::location::{EvidenceLayout, Location};
 use crate::media_type::PredicateType;
 use crate::oci::{Descriptor, Image, Manifest, Platform, PlatformManifest};
-use crate::predicate::{Family, TypeSelector};
+use crate::predicate::TypeSelector;
 use crate::reference::Tag;
 
 use super::{index, referrer, tag};
@@ -94,6 +94,29 @@ pub struct FoundManifest {
     pub hangs_on: Digest,
     /// Whether it hangs on an attestation manifest, and so can only be a signature of that.
     pub second_level: bool,
+}
+
+impl FoundManifest {
+    /// The preferred one of the ways in which it was seen.
+    pub fn layout(&self) -> EvidenceLayout {
+        self.seen.first().copied().unwrap_or(EvidenceLayout::Referrer)
+    }
+
+    /// The layers that it lists; none when it is an index.
+    pub fn layers(&self) -> &[Descriptor] {
+        self.manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default()
+    }
+
+    /// Where one of its layers is.
+    pub fn location(&self, layer: &Digest) -> Location {
+        Location {
+            layout: self.layout(),
+            seen: self.seen.iter().copied().collect(),
+            manifest: self.manifest.digest().clone(),
+            layer: layer.clone(),
+            hangs_on: self.hangs_on.clone(),
+        }
+    }
 }
 
 /// Something that was listed as evidence and does not count, before any signature was looked at.
@@ -443,11 +466,6 @@ fn fetch_manifest(descriptor: &Descriptor) -> Fetch {
         media_type: descriptor.media_type.clone(),
         size: descriptor.size,
     }))
-}
-
-/// Whether a predicate type is that of image signatures.
-pub(super) fn is_signature(predicate_type: &PredicateType) -> bool {
-    Family::of(predicate_type) == Family::named("signature")
 }
 
 #[cfg(test)]

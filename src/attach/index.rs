@@ -58,7 +58,7 @@ pub fn plan_index(
     tag: Option<&Tag>,
     limits: &Limits,
 ) -> Result<WritePlan, AttachError> {
-    let mut plan = WritePlan { blobs: Vec::new(), manifests: Vec::new(), tag: None, warnings: Vec::new() };
+    let mut plan = WritePlan::default();
     let mut index = match root.as_index() {
         Some(_) => root.clone(),
         None => {

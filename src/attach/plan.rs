@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::content::Blob;
 use crate::digest::Digest;
 use crate::media_type::PredicateType;
-use crate::oci::{Manifest, ManifestError, Platform};
+use crate::oci::{Image, Manifest, ManifestError, Platform, PlatformManifest};
 use crate::reference::Tag;
 
 /// Why nothing can be attached this way.
@@ -40,6 +40,12 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// The refusal of a platform, with what the image has instead.
+    pub fn no_such_platform(wanted: &Platform, image: &Image) -> Self {
+        let has = image.platforms().iter().map(PlatformManifest::label).collect();
+        Self::NoSuchPlatform { wanted: wanted.clone(), has }
+    }
+
     /// The stable code of this error.
     pub const fn code(&self) -> Code {
         match self {
@@ -105,7 +111,7 @@ pub struct TagMove {
 }
 
 /// Writes in the order in which they are made: blobs, manifests, the tag last.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WritePlan {
     /// Blobs to write.
     pub blobs: Vec<Blob>,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::find::{Failure, is_signature};
+use super::find::Failure;
 use super::plan::{AttachError, Evidence, WritePlan};
 use crate::code::Code;
 use crate::digest::Digest;
@@ -14,10 +14,7 @@ use crate::oci::{Descriptor, Manifest, annotations, artifact_manifest};
 
 /// The predicate type that a listing claims. Unsigned, and so only a reason to look earlier or later.
 pub(super) fn hinted_type(descriptor: &Descriptor) -> Option<PredicateType> {
-    descriptor
-        .annotation(annotations::BUNDLE_PREDICATE_TYPE)
-        .or_else(|| descriptor.annotation(annotations::PREDICATE_TYPE))
-        .map(PredicateType::new)
+    annotations::predicate_type_of_manifest(&descriptor.annotations)
 }
 
 /// A manifest that is listed as a referrer must point at what it was listed for, even when what it holds verifies.
@@ -63,11 +60,9 @@ pub fn plan_referrer(
     let layer = Descriptor::of(&evidence.blob);
     let blob = artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, &[layer], Some(subject), &notes);
     let manifest = Manifest::read(blob, limits)?;
-    debug_assert!(!evidence.predicate_type.as_ref().is_some_and(is_signature) || !evidence.is_message_signature);
     Ok(WritePlan {
         blobs: vec![crate::oci::empty_blob(), evidence.blob.clone()],
         manifests: vec![manifest],
-        tag: None,
-        warnings: Vec::new(),
+        ..WritePlan::default()
     })
 }

@@ -6,7 +6,7 @@ use super::attest::report_of;
 use super::error::CliError;
 use super::place::{locate, read_file};
 use super::ui::Ui;
-use crate::job::{self, Source};
+use crate::job;
 use crate::limits::Limits;
 use crate::location::EvidenceLayout;
 use crate::media_type::{MediaType, PredicateType};
@@ -18,7 +18,7 @@ pub(super) async fn run(options: &AttachOptions, common: &Common, ui: &Ui) -> Re
     let file = read_file(&options.bundle, &limits)?;
     let located = locate(&options.image, common, &limits)?;
     located.note_moved_tag(ui).await;
-    let source = Source { store: &*located.store, referrers_from: None, limits: &limits };
+    let source = located.source(&limits);
     let selector = &located.reference.selector;
     let (image, plan) = job::attach_bundle(selector, file, jiff::Timestamp::now(), &source).await?;
     if !options.dry_run {

@@ -8,7 +8,7 @@ use super::place::{Located, locate, read_file};
 use super::ui::Ui;
 use super::{Exit, keys};
 use crate::attach::{Form, WritePlan};
-use crate::job::{self, AttestRequest, Attesting, LayoutChoice, Source, Targets};
+use crate::job::{self, AttestRequest, Attesting, LayoutChoice, Targets};
 use crate::limits::Limits;
 use crate::location::EvidenceLayout;
 use crate::oci::{Image, Platform, PlatformManifest};
@@ -59,7 +59,7 @@ pub(super) async fn run(options: &AttestOptions, common: &Common, ui: &Ui) -> Re
         layout,
         tag: located.tag().await?,
     };
-    let source = Source { store: &*located.store, referrers_from: None, limits: &limits };
+    let source = located.source(&limits);
     let attesting = job::attest(&request, &key, jiff::Timestamp::now(), &source).await?;
     if let Some(error) = failed.into_inner() {
         return Err(error);

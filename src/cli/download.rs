@@ -7,7 +7,7 @@ use super::place::{locate, write_file};
 use super::ui::Ui;
 use crate::content::Content;
 use crate::digest::Digest;
-use crate::job::{self, Downloaded, Source};
+use crate::job::{self, Downloaded};
 use crate::limits::Limits;
 use crate::oci::Platform;
 use crate::predicate::TypeSelector;
@@ -25,9 +25,8 @@ pub(super) async fn run(options: &DownloadOptions, common: &Common, ui: &Ui) -> 
     };
     let located = locate(&options.image, common, &limits)?;
     located.note_moved_tag(ui).await;
-    let second = options.referrers_from.as_deref().map(|text| locate(text, common, &limits)).transpose()?;
-    let referrers_from = second.as_ref().map(|second| &*second.store);
-    let source = Source { store: &*located.store, referrers_from, limits: &limits };
+    let located = located.with_referrers_from(options.referrers_from.as_deref(), common, &limits)?;
+    let source = located.source(&limits);
     let found = job::download(&located.reference.selector, &wanted, part, platform.as_ref(), &source).await?;
     let chosen: Vec<Downloaded> = found
         .into_iter()

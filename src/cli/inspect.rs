@@ -9,7 +9,7 @@ use super::place::{locate, read_file};
 use super::ui::Ui;
 use crate::content::{Blob, Content};
 use crate::crypto::PublicKey;
-use crate::job::{self, JobError, Source};
+use crate::job::{self, JobError};
 use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
@@ -53,9 +53,8 @@ fn document(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<Document
 
 async fn inspect_image(options: &InspectOptions, common: &Common, limits: &Limits) -> Result<InspectReport, CliError> {
     let located = locate(&options.what, common, limits)?;
-    let second = options.referrers_from.as_deref().map(|text| locate(text, common, limits)).transpose()?;
-    let referrers_from = second.as_ref().map(|second| &*second.store);
-    let source = Source { store: &*located.store, referrers_from, limits };
+    let located = located.with_referrers_from(options.referrers_from.as_deref(), common, limits)?;
+    let source = located.source(limits);
     let listed = job::list(&located.reference.selector, None, &source).await?;
     let mut report = InspectReport::new(located.reference.to_string());
     let statements = listed.attestations.iter().map(|known| (&known.location, &known.media_type));

@@ -8,6 +8,7 @@ use super::args::Common;
 use super::error::CliError;
 use super::ui::Ui;
 use crate::content::Content;
+use crate::job::Source;
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
 use crate::store::registry::{CredentialSource, Registry, RegistryOptions};
@@ -17,6 +18,8 @@ use crate::store::{Layout, Store, spool_reader};
 pub(crate) struct Located {
     pub(crate) reference: Reference,
     pub(crate) store: Box<dyn Store>,
+    /// A second store, which keeps evidence about the image.
+    pub(crate) referrers_from: Option<Box<dyn Store>>,
 }
 
 impl Located {
@@ -27,9 +30,23 @@ impl Located {
             _ => None,
         }
     }
-}
 
-impl Located {
+    /// The stores, for a job.
+    pub(crate) fn source<'a>(&'a self, limits: &'a Limits) -> Source<'a> {
+        Source { store: &*self.store, referrers_from: self.referrers_from.as_deref(), limits }
+    }
+
+    /// The same image with a second place that keeps evidence about it.
+    pub(crate) fn with_referrers_from(
+        self,
+        text: Option<&str>,
+        common: &Common,
+        limits: &Limits,
+    ) -> Result<Self, CliError> {
+        let second = text.map(|text| locate(text, common, limits)).transpose()?;
+        Ok(Self { referrers_from: second.map(|second| second.store), ..self })
+    }
+
     /// Tells that a tag beside a digest names something else by now. The digest wins; the note is for people.
     ///
     /// A store that cannot say so is no reason to stop: what follows depends on the digest alone.
@@ -69,7 +86,7 @@ pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Loc
             return Err(CliError::StoreUnsupported { reference: reference.to_string() });
         }
     };
-    Ok(Located { reference, store })
+    Ok(Located { reference, store, referrers_from: None })
 }
 
 /// Reads a file or, for `-`, standard input. What is large is spooled.

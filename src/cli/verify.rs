@@ -12,7 +12,7 @@ use super::place::{Located, locate, read_file};
 use super::ui::Ui;
 use crate::crypto::PublicKey;
 use crate::digest::Digest;
-use crate::job::{self, JobError, Source, VerifyRequest};
+use crate::job::{self, JobError, VerifyRequest};
 use crate::limits::Limits;
 use crate::oci::{Manifest, Platform};
 use crate::policy::{
@@ -67,9 +67,8 @@ async fn verify_one(
 ) -> Result<Exit, CliError> {
     let located = locate(image, common, limits)?;
     located.note_moved_tag(ui).await;
-    let second = options.referrers_from.as_deref().map(|text| locate(text, common, limits)).transpose()?;
-    let referrers_from = second.as_ref().map(|second| &*second.store);
-    let source = Source { store: &*located.store, referrers_from, limits };
+    let located = located.with_referrers_from(options.referrers_from.as_deref(), common, limits)?;
+    let source = located.source(limits);
     let Demands { requirements, mut scope, selector } = demands(&keyring.judge, &located).await?;
     if let Some(platform) = platform {
         scope = Scope::Platforms(vec![platform.clone()]);
@@ -320,7 +319,7 @@ mod tests {
         let keys = policy.signers.keys().map(|name| (name.clone(), vec![key.clone()])).collect();
         let part = PolicyPart { name: "p".to_owned(), digest: Digest::sha256(text) };
         let reference = Reference::parse("registry.example/app:1", &|_| false).unwrap();
-        let located = Located { reference, store: Box::new(store) };
+        let located = Located { reference, store: Box::new(store), referrers_from: None };
         let demands = demands(&Judge::Policy { policy, part, keys }, &located).await.unwrap();
         assert_eq!(demands.selector, Selector { tag: None, digest: Some(image.digest().clone()) });
     }

@@ -2,15 +2,14 @@
 
 use crate::attach::{Evidence, WritePlan, plan_referrer};
 use crate::content::{Blob, Content};
-use crate::intoto::Subject;
+use crate::intoto::{Statement, Subject};
 use crate::media_type::MediaType;
 use crate::oci::{Image, Manifest};
 use crate::sigstore::{Bundle, BundleContent};
 use crate::verify::AttachedContent;
 
 use super::error::JobError;
-use super::find::Source;
-use super::find_all;
+use super::find::{Source, find_parts};
 use crate::reference::Selector;
 
 /// Plans to hang a bundle on the part of the image that its statement is about.
@@ -28,35 +27,25 @@ pub async fn attach_bundle(
 ) -> Result<(Image, WritePlan), JobError> {
     let bundle = Bundle::read(&file, source.limits)?;
     let root = source.store.manifest(selector).await?;
-    let image = find_all(root, None, &[], source).await.image();
+    let image = find_parts(root, source).await.image();
     let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, file)?;
-    let (subject, predicate_type) = match bundle.content() {
+    let (subject, about, predicate_type) = match bundle.content() {
         BundleContent::Message(message) => {
-            let named = message.message_digest.as_ref();
-            let known = image.digests().into_iter().find(|(digest, _)| Some(*digest) == named);
-            let known = known.map(|(digest, _)| digest.clone());
-            if known.is_none() {
-                return Err(JobError::BundleSubject {
-                    image: image.digest().clone(),
-                    about: named.cloned().into_iter().collect(),
-                });
-            }
-            (known, None)
+            let named = message.message_digest.clone();
+            let known = image.digests().into_iter().find(|(digest, _)| Some(*digest) == named.as_ref());
+            (known.map(|(digest, _)| digest.clone()), named.into_iter().collect(), None)
         }
         BundleContent::Envelope(_) => {
             let statement = AttachedContent::Bundle(bundle.clone()).unverified_statement(source.limits)?;
-            let subjects: Vec<Subject> = statement.iter().flat_map(|statement| statement.subjects().to_vec()).collect();
-            let about = |digest, bytes| subjects.iter().any(|subject| subject.is_about(digest, bytes));
-            let known = image.digests().into_iter().find(|(digest, bytes)| about(digest, *bytes));
-            let known = known.map(|(digest, _)| digest.clone());
-            if known.is_none() {
-                let about = subjects.iter().filter_map(Subject::digest).collect();
-                return Err(JobError::BundleSubject { image: image.digest().clone(), about });
-            }
-            (known, statement.map(|statement| statement.predicate_type().clone()))
+            let subjects = statement.as_ref().map(Statement::subjects).unwrap_or_default();
+            let is_about = |digest, bytes| subjects.iter().any(|subject| subject.is_about(digest, bytes));
+            let known = image.digests().into_iter().find(|(digest, bytes)| is_about(digest, *bytes));
+            let predicate_type = statement.as_ref().map(|statement| statement.predicate_type().clone());
+            let about = subjects.iter().filter_map(Subject::digest).collect();
+            (known.map(|(digest, _)| digest.clone()), about, predicate_type)
         }
     };
-    let subject = subject.unwrap_or_else(|| image.digest().clone());
+    let subject = subject.ok_or_else(|| JobError::BundleSubject { image: image.digest().clone(), about })?;
     let leaf = image.platforms().iter().find(|leaf| leaf.descriptor.digest == subject);
     let inner = image.inner().iter().find(|index| *index.digest() == subject).map(Manifest::descriptor);
     let descriptor = leaf.map(|leaf| leaf.descriptor.clone()).or(inner).unwrap_or_else(|| image.root().descriptor());

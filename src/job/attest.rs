@@ -1,6 +1,6 @@
 //! Attest: predicate to statement to signature to a plan of what to write.
 
-use crate::attach::{AttachError, Evidence, Form, IndexTarget, WritePlan, plan_index, plan_referrer};
+use crate::attach::{AttachError, Evidence, Finder, Form, IndexTarget, Warning, WritePlan, plan_index, plan_referrer};
 use crate::content::{Blob, BlobStart, Content, ContentError};
 use crate::crypto::{MessageDigester, SigningKey};
 use crate::digest::Digest;
@@ -12,10 +12,10 @@ use crate::oci::{Descriptor, Image, Manifest, Platform, PlatformManifest};
 use crate::predicate::{Family, Predicate};
 use crate::reference::{Selector, Tag};
 use crate::sigstore::{Bundle, MessageSignature};
-use crate::verify::Verifier;
+use crate::verify::VerifyError;
 
 use super::error::JobError;
-use super::find::{Source, run_phase};
+use super::find::{Source, find_parts};
 
 /// Where new evidence is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,8 @@ pub enum LayoutChoice {
     /// A referrer of the image.
     Referrer,
     /// Inside the image's index.
-    Index(IndexForm),
+    Index(Form),
 }
-
-/// The form of an attestation manifest inside an index.
-pub type IndexForm = Form;
 
 /// Which parts of an image are attested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +85,7 @@ pub async fn attest(
     source: &Source<'_>,
 ) -> Result<Attesting, JobError> {
     let root = source.store.manifest(request.selector).await?;
-    let mut finder = crate::attach::Finder::new(root, None, &[], source.limits);
-    if finder.image().is_index() {
-        run_phase(&mut finder, source).await;
-    }
+    let finder = find_parts(root, source).await;
     let image = finder.image();
     let mut documents = Vec::new();
     for (target, whole) in choose(&image, request)? {
@@ -104,7 +98,7 @@ pub async fn attest(
     }
     let plan = match request.layout {
         LayoutChoice::Referrer => plan_referrers(&documents, now, source.limits)?,
-        LayoutChoice::Index(form) => plan_in_index(request, form, &documents, &mut finder, source).await?,
+        LayoutChoice::Index(form) => plan_in_index(request, form, &documents, &finder, source).await?,
     };
     Ok(Attesting { image, documents, plan })
 }
@@ -138,8 +132,7 @@ fn choose(image: &Image, request: &AttestRequest<'_>) -> Result<Vec<(PlatformMan
         Targets::Platform(wanted) => {
             let chosen: Vec<_> = image.on(wanted).map(|leaf| (leaf.clone(), false)).collect();
             if chosen.is_empty() {
-                let has = image.platforms().iter().map(PlatformManifest::label).collect();
-                return Err(AttachError::NoSuchPlatform { wanted: wanted.clone(), has }.into());
+                return Err(AttachError::no_such_platform(wanted, image).into());
             }
             Ok(chosen)
         }
@@ -205,22 +198,19 @@ fn sign_content(content: &Content, key: &SigningKey, limits: &Limits) -> Result<
     let message = digester.finish();
     let signature = key.sign(&message)?;
     key.public_key().verify(&message, &signature).map_err(|error| {
-        JobError::SelfCheck(crate::verify::VerifyError::NoTrustedSignature { keys: 1, hint: None, last: Some(error) })
+        JobError::SelfCheck(VerifyError::NoTrustedSignature { keys: 1, hint: None, last: Some(error) })
     })?;
     Ok(signature)
 }
 
-/// Signs a blob's bytes: a bundle with a message signature.
+/// Signs a blob's bytes: a bundle with a message signature, which was verified before it is returned.
 ///
 /// # Errors
 /// [`JobError::Signing`], [`JobError::Content`].
 pub fn sign_blob(blob: &Blob, key: &SigningKey, limits: &Limits) -> Result<Bundle, JobError> {
     let signature = sign_content(blob.content(), key, limits)?;
     let message = MessageSignature { message_digest: Some(blob.digest().clone()), signature };
-    let bundle = Bundle::for_message(message, key.public_key().hint());
-    let verifier = Verifier::new([key.public_key().clone()], limits);
-    verifier.verify_blob(&bundle, blob).map_err(JobError::SelfCheck)?;
-    Ok(bundle)
+    Ok(Bundle::for_message(message, key.public_key().hint()))
 }
 
 fn plan_referrers(
@@ -228,7 +218,7 @@ fn plan_referrers(
     now: jiff::Timestamp,
     limits: &Limits,
 ) -> Result<WritePlan, JobError> {
-    let mut whole = WritePlan { blobs: Vec::new(), manifests: Vec::new(), tag: None, warnings: Vec::new() };
+    let mut whole = WritePlan::default();
     for document in documents {
         let plan = plan_referrer(&document.subject, &document.evidence, now, limits)?;
         for blob in plan.blobs {
@@ -245,7 +235,7 @@ async fn plan_in_index(
     request: &AttestRequest<'_>,
     form: Form,
     documents: &[AttestedDocument],
-    finder: &mut crate::attach::Finder,
+    finder: &Finder,
     source: &Source<'_>,
 ) -> Result<WritePlan, JobError> {
     let image = finder.image();
@@ -261,9 +251,11 @@ async fn plan_in_index(
     }
     let tag = request.tag.as_ref();
     let mut plan = plan_index(image.root(), platform.as_ref(), &targets, form, tag, source.limits)?;
-    let left = left_behind(image.digest(), source).await?;
-    if image.is_index() && left > 0 {
-        plan.warnings.push(crate::attach::Warning::LeftBehind { index: image.digest().clone(), referrers: left });
+    if image.is_index() {
+        let left = left_behind(image.digest(), source).await?;
+        if left > 0 {
+            plan.warnings.push(Warning::LeftBehind { index: image.digest().clone(), referrers: left });
+        }
     }
     Ok(plan)
 }
@@ -274,7 +266,7 @@ async fn plan_in_index(
 async fn existing_manifest(
     about: &Digest,
     form: Form,
-    finder: &crate::attach::Finder,
+    finder: &Finder,
     source: &Source<'_>,
 ) -> Result<Option<Manifest>, JobError> {
     let image = finder.image();

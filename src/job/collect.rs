@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 
-use crate::attach::{Failure, Finder, FoundManifest};
+use crate::attach::{Failure, Finder, FoundManifest, Refused};
 use crate::code::Code;
 use crate::content::Blob;
 use crate::crypto::SignatureError;
@@ -95,6 +95,26 @@ struct Fetched {
     blob: Result<Blob, Failure>,
 }
 
+impl Fetched {
+    /// The document, fetched and read.
+    fn read(&self, limits: &Limits) -> Result<(&Blob, AttachedContent), Failure> {
+        let blob = self.blob.as_ref().map_err(Clone::clone)?;
+        let content = AttachedContent::read(blob, &self.layer, limits).map_err(|error| Failure {
+            code: error.code(),
+            message: error.to_string(),
+            undecided: error.code() == Code::StorageFailed,
+        })?;
+        Ok((blob, content))
+    }
+}
+
+impl Rejection {
+    /// What the finder refused, before any document was fetched.
+    pub(super) fn of(refused: &Refused) -> Self {
+        from_failure(&refused.failure, refused.what.clone(), None, refused.layout)
+    }
+}
+
 impl Collected {
     /// Nothing yet. Signatures over the index make the statements inside it count only when somebody asked for that.
     pub fn new(through_index: bool) -> Self {
@@ -104,15 +124,14 @@ impl Collected {
     /// Fetches and verifies what the finder has found since the last call.
     pub async fn take(&mut self, finder: &mut Finder, verifier: &Verifier, source: &Source<'_>) {
         for refused in finder.refused().get(self.refused..).unwrap_or_default() {
-            self.rejections.push(from_failure(&refused.failure, refused.what.clone(), None, refused.layout));
+            self.rejections.push(Rejection::of(refused));
         }
         self.refused = finder.refused().len();
         let bench = Bench { verifier, limits: source.limits };
         let mut image = finder.image();
         let wanted = finder.found().iter().enumerate().skip(self.seen).flat_map(|(place, found)| {
-            let layers = found.manifest.as_image().map(|image| image.layers.clone()).unwrap_or_default();
-            let evidence = layers.into_iter().filter(|layer| !layer.media_type.is_image_layer());
-            evidence.enumerate().map(move |(number, layer)| (place, number, layer))
+            let evidence = found.layers().iter().filter(|layer| !layer.media_type.is_image_layer());
+            evidence.enumerate().map(move |(number, layer)| (place, number, layer.clone()))
         });
         let wanted = self.within_bounds(wanted.collect(), finder, source.limits);
         let mut fetched = futures_util::stream::iter(wanted)
@@ -148,9 +167,8 @@ impl Collected {
             } else if let Some(found) = finder.found().get(place) {
                 let message = "more is attached than is read for one image".to_owned();
                 let failure = Failure { code: Code::TooLarge, message, undecided: true };
-                let layout = found.seen.first().copied().unwrap_or(EvidenceLayout::Referrer);
                 let manifest = found.manifest.digest().to_string();
-                self.rejections.push(from_failure(&failure, manifest, Some(layer.digest), layout));
+                self.rejections.push(from_failure(&failure, manifest, Some(layer.digest), found.layout()));
             }
         }
         kept
@@ -178,27 +196,14 @@ impl Collected {
         bench: &Bench<'_>,
         attempt: Try,
     ) -> Took {
-        let location = location(found, &fetched.layer.digest);
+        let location = found.location(&fetched.layer.digest);
         let hint = hint(found, &fetched.layer);
-        let manifest = found.manifest.digest().to_string();
-        let layer = Some(fetched.layer.digest.clone());
-        let blob = match &fetched.blob {
-            Ok(blob) => blob,
+        let (blob, content) = match fetched.read(bench.limits) {
+            Ok(read) => read,
             Err(failure) => {
-                let mut rejection = from_failure(failure, manifest, layer, location.layout);
-                rejection.predicate_type = hint;
-                self.rejections.push(rejection);
-                return Took::Done;
-            }
-        };
-        let content = match AttachedContent::read(blob, &fetched.layer, bench.limits) {
-            Ok(content) => content,
-            Err(error) => {
-                let undecided = error.code() == Code::StorageFailed;
-                let failure = Failure { code: error.code(), message: error.to_string(), undecided };
-                let mut rejection = from_failure(&failure, manifest, layer, location.layout);
-                rejection.predicate_type = hint;
-                self.rejections.push(rejection);
+                let manifest = location.manifest.to_string();
+                let rejection = from_failure(&failure, manifest, Some(location.layer.clone()), location.layout);
+                self.rejections.push(Rejection { predicate_type: hint, ..rejection });
                 return Took::Done;
             }
         };
@@ -433,25 +438,12 @@ fn signatures_of(verified: &VerifiedStatement, image: &Image) -> Result<Vec<Imag
     Ok(signatures)
 }
 
-fn location(found: &FoundManifest, layer: &Digest) -> Location {
-    Location {
-        layout: found.seen.first().copied().unwrap_or(EvidenceLayout::Referrer),
-        seen: found.seen.iter().copied().collect(),
-        manifest: found.manifest.digest().clone(),
-        layer: layer.clone(),
-        hangs_on: found.hangs_on.clone(),
-    }
-}
-
 /// What annotations say about a document's type. Unsigned.
 pub(super) fn hint(found: &FoundManifest, layer: &Descriptor) -> Option<PredicateType> {
     let own =
         layer.annotation(annotations::PREDICATE_TYPE).or_else(|| layer.annotation(annotations::COSIGN_PREDICATE_TYPE));
-    let manifest = found.manifest.as_image().map(|image| &image.annotations);
-    let outer = manifest.and_then(|notes| {
-        notes.get(annotations::BUNDLE_PREDICATE_TYPE).or_else(|| notes.get(annotations::PREDICATE_TYPE))
-    });
-    own.or_else(|| outer.map(String::as_str)).map(PredicateType::new)
+    let outer = || annotations::predicate_type_of_manifest(&found.manifest.as_image()?.annotations);
+    own.map(PredicateType::new).or_else(outer)
 }
 
 fn from_failure(failure: &Failure, manifest: String, layer: Option<Digest>, layout: EvidenceLayout) -> Rejection {

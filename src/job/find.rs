@@ -53,6 +53,15 @@ pub(super) async fn run_phase(finder: &mut Finder, source: &Source<'_>) {
     }
 }
 
+/// Finds what can be run in an image, nested indexes included, and no further than that needs.
+pub(super) async fn find_parts(root: Manifest, source: &Source<'_>) -> Finder {
+    let mut finder = Finder::new(root, None, &[], source.limits);
+    if finder.image().is_index() {
+        run_phase(&mut finder, source).await;
+    }
+    finder
+}
+
 /// Finds everything, in all phases.
 pub async fn find_all(
     root: Manifest,

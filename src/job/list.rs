@@ -3,9 +3,9 @@
 use crate::attach::{AttachError, Finder, FoundManifest};
 use crate::digest::Digest;
 use crate::limits::Limits;
-use crate::location::{EvidenceLayout, Location};
+use crate::location::Location;
 use crate::media_type::{MediaType, PredicateType};
-use crate::oci::{Descriptor, Image, Platform, PlatformManifest};
+use crate::oci::{Descriptor, Image, Platform};
 use crate::predicate::Family;
 use crate::reference::Selector;
 use crate::verify::AttachedContent;
@@ -78,31 +78,17 @@ pub async fn list(selector: &Selector, platform: Option<&Platform>, source: &Sou
     let finder = find_all(root, platform, &[], source).await;
     let image = finder.image();
     if let Some(wanted) = platform.filter(|wanted| image.is_index() && image.on(wanted).next().is_none()) {
-        let has = image.platforms().iter().map(PlatformManifest::label).collect();
-        return Err(AttachError::NoSuchPlatform { wanted: wanted.clone(), has }.into());
+        return Err(AttachError::no_such_platform(wanted, &image).into());
     }
     let mut listed = Listed {
-        image: finder.image(),
+        image,
         attestations: Vec::new(),
         signatures: Vec::new(),
         attachments: Vec::new(),
-        rejections: Vec::new(),
+        rejections: finder.refused().iter().map(Rejection::of).collect(),
     };
-    for refused in finder.refused() {
-        listed.rejections.push(Rejection {
-            manifest: refused.what.clone(),
-            layer: None,
-            layout: refused.layout,
-            predicate_type: None,
-            code: refused.failure.code,
-            message: refused.failure.message.clone(),
-            expected: None,
-            got: None,
-            undecided: refused.failure.undecided,
-        });
-    }
     for found in finder.found() {
-        for layer in found.manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default() {
+        for layer in found.layers() {
             add(&mut listed, &finder, found, layer, source).await;
         }
     }
@@ -116,27 +102,12 @@ enum Kind {
 }
 
 async fn add(listed: &mut Listed, finder: &Finder, found: &FoundManifest, layer: &Descriptor, source: &Source<'_>) {
-    let location = Location {
-        layout: found.seen.first().copied().unwrap_or(EvidenceLayout::Referrer),
-        seen: found.seen.iter().copied().collect(),
-        manifest: found.manifest.digest().clone(),
-        layer: layer.digest.clone(),
-        hangs_on: found.hangs_on.clone(),
-    };
+    let location = found.location(&layer.digest);
     let (kind, predicate_type) = kind_of(found, layer, source).await;
-    let is_signature = predicate_type.as_ref().is_some_and(|text| Family::of(text) == Family::named("signature"));
+    let is_signature = found.second_level
+        || predicate_type.as_ref().is_some_and(|text| Family::of(text) == Family::named("signature"));
     match kind {
-        Kind::Statement { .. } if is_signature || found.second_level => listed.signatures.push(ListedSignature {
-            location,
-            media_type: layer.media_type.clone(),
-            second_level: found.second_level,
-        }),
-        Kind::Signature => listed.signatures.push(ListedSignature {
-            location,
-            media_type: layer.media_type.clone(),
-            second_level: found.second_level,
-        }),
-        Kind::Statement { signed } => {
+        Kind::Statement { signed } if !is_signature => {
             let through_manifest = !signed && is_signed(finder, found.manifest.digest());
             let same = |known: &&mut ListedAttestation| {
                 known.location.layer == location.layer && known.location.hangs_on == location.hangs_on
@@ -155,6 +126,11 @@ async fn add(listed: &mut Listed, finder: &Finder, found: &FoundManifest, layer:
                 through_manifest,
             });
         }
+        Kind::Statement { .. } | Kind::Signature => listed.signatures.push(ListedSignature {
+            location,
+            media_type: layer.media_type.clone(),
+            second_level: found.second_level,
+        }),
         Kind::File => {
             let artifact_type = found.manifest.as_image().map(|image| image.effective_artifact_type().clone());
             listed.attachments.push(ListedAttachment {
@@ -192,10 +168,9 @@ fn kind_by_type(media_type: &MediaType) -> Option<Kind> {
 /// Whether some signature hangs on an attestation manifest.
 fn is_signed(finder: &Finder, manifest: &Digest) -> bool {
     finder.found().iter().any(|found| {
-        let layers = found.manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
         found.second_level
             && found.hangs_on == *manifest
-            && layers.iter().any(|layer| kind_by_type(&layer.media_type).is_some())
+            && found.layers().iter().any(|layer| kind_by_type(&layer.media_type).is_some())
     })
 }
 

@@ -13,7 +13,7 @@ mod verify;
 pub use apply::apply;
 pub use attach_bundle::attach_bundle;
 pub use attest::{
-    AttestRequest, AttestedDocument, Attesting, IndexForm, LayoutChoice, Targets, attest, sign_blob, sign_statement,
+    AttestRequest, AttestedDocument, Attesting, LayoutChoice, Targets, attest, sign_blob, sign_statement,
 };
 pub use collect::{Collected, Rejection};
 pub use download::{Downloaded, Part, download, read_document};

@@ -1,5 +1,9 @@
 //! Annotation keys that are read or written, each with its source.
 
+use std::collections::BTreeMap;
+
+use crate::media_type::PredicateType;
+
 /// The tag of an entry in `index.json`. Source: image-spec 1.1, annotations.md.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// When something was made, RFC 3339. Source: image-spec 1.1, annotations.md.
@@ -28,3 +32,8 @@ pub const COSIGN_CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 pub const BUNDLE_CONTENT: &str = "dev.sigstore.bundle.content";
 /// The predicate type of a bundle's statement. Source: sigstore BUNDLE_SPEC.md.
 pub const BUNDLE_PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+
+/// The predicate type that a manifest's annotations claim, in a listing or in the manifest. Unsigned: a hint.
+pub fn predicate_type_of_manifest(notes: &BTreeMap<String, String>) -> Option<PredicateType> {
+    notes.get(BUNDLE_PREDICATE_TYPE).or_else(|| notes.get(PREDICATE_TYPE)).map(PredicateType::new)
+}

@@ -7,15 +7,18 @@ use bytes::Bytes;
 use crate::code::Code;
 use crate::content::{Blob, Content, decode_base64};
 use crate::digest::Digest;
-use crate::dsse::{Envelope, EnvelopeError, LONG_STRING_BYTES};
+use crate::dsse::{self, Envelope, EnvelopeError};
 use crate::intoto::{Statement, StatementError};
-use crate::json::{JsonError, Keep, Node, Scanner};
+use crate::json::{JsonError, Node};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, annotations};
 use crate::sigstore::{Bundle, BundleContent, BundleError};
 
 /// The type that a simple-signing payload must have to be an image signature.
 const SIMPLE_SIGNING_TYPE: &str = "cosign container image signature";
+
+/// Members that are long in some document and tell nothing about its kind.
+const LONG_MEMBERS: &[&str] = &["predicate", "packages", "components", "files", "@graph"];
 
 /// Why a document cannot be read as evidence.
 #[derive(Debug, thiserror::Error)]
@@ -103,10 +106,10 @@ impl AttachedContent {
     pub fn read(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<Self, AttachedError> {
         let content = blob.content();
         let claims_evidence = claims_evidence(layer);
-        let node = match scan(content, limits) {
+        let node = match dsse::scan(content, LONG_MEMBERS, limits) {
             Ok(node) => node,
-            Err(AttachedError::Unreadable(error)) => return Err(AttachedError::Unreadable(error)),
-            Err(error) if claims_evidence => return Err(error),
+            Err(EnvelopeError::Unreadable(error)) => return Err(AttachedError::Unreadable(error)),
+            Err(error) if claims_evidence => return Err(error.into()),
             Err(_) => return Ok(Self::Other),
         };
         if node.get("verificationMaterial").is_some() {
@@ -157,15 +160,6 @@ fn claims_evidence(layer: &Descriptor) -> bool {
         || media_type.is_envelope()
         || *media_type == crate::media_type::MediaType::IN_TOTO
         || *media_type == crate::media_type::MediaType::COSIGN_SIMPLE_SIGNING
-}
-
-fn scan(content: &Content, limits: &Limits) -> Result<Node, AttachedError> {
-    let small = content.length() <= limits.memory_bytes;
-    let string_bytes = if small { usize::MAX } else { LONG_STRING_BYTES };
-    let keep = Keep::AllBut { members: &["predicate", "packages", "components", "files", "@graph"], string_bytes };
-    let mut scanner = Scanner::new(keep, limits);
-    content.each_chunk(|chunk| scanner.feed(chunk).map_err(AttachedError::from))?;
-    Ok(scanner.finish()?)
 }
 
 /// Reads a payload of exactly the two members that the format has.

@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::content::{Blob, Content};
 use crate::crypto::{MessageDigester, MessageDigests, PublicKey, SignatureError};
 use crate::digest::Digest;
-use crate::dsse::{Envelope, EnvelopeSignature};
+use crate::dsse::{self, Envelope, EnvelopeSignature};
 use crate::intoto::{StatementError, StatementReader};
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
 
@@ -47,7 +47,7 @@ impl Verifier {
         let mut digester = self.digester();
         let mut reader = Some(StatementReader::new(&self.limits));
         let mut broken: Option<StatementError> = None;
-        digester.update(&pae_head(envelope));
+        digester.update(dsse::pae_head(envelope.payload_type(), payload).as_bytes());
         payload.each_chunk(|chunk| {
             digester.update(chunk);
             // A payload that does not parse is still digested: "not signed" is the better answer where both hold.
@@ -131,12 +131,6 @@ impl Verifier {
         }
         Ok(signers)
     }
-}
-
-fn pae_head(envelope: &Envelope) -> Vec<u8> {
-    let name = envelope.payload_type().as_str();
-    let length = envelope.unverified_payload().length();
-    format!("DSSEv1 {} {name} {length} ", name.len()).into_bytes()
 }
 
 /// The proof that a blob was read a second time and is still what its digest promises.

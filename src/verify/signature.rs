@@ -5,14 +5,15 @@ use bytes::Bytes;
 use super::envelope::{unchecked_material, unchecked_times};
 use super::verified::{ImageSignature, VerifiedStatement};
 use super::{AttachedContent, SimpleSigning, Verifier, VerifyError};
-use crate::content::Blob;
+use crate::content::{Blob, Content};
 use crate::digest::Digest;
 use crate::dsse::EnvelopeSignature;
 use crate::predicate::Family;
-use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
+use crate::sigstore::{Bundle, BundleContent, MessageSignature, VerificationMaterial};
 
 impl Verifier {
-    /// Verifies that an attached document signs the manifest of digest `about`, whose exact bytes are `bytes` where they are at hand.
+    /// Verifies that an attached document signs the manifest of digest `about`, whose exact bytes are `bytes` where they
+    /// are at hand.
     ///
     /// # Errors
     /// [`VerifyError::OtherManifest`] when it signs another one, [`VerifyError::NotAnImageSignature`] when it is
@@ -28,15 +29,10 @@ impl Verifier {
             AttachedContent::SimpleSigning(signature) => self.verify_simple_signing(signature, about),
             AttachedContent::Bundle(bundle) => match bundle.content() {
                 BundleContent::Envelope(_) => self.verify_bundle(bundle, blob)?.as_image_signature(about, bytes),
-                BundleContent::Message(message) => {
-                    let VerificationMaterial::PublicKey { hint } = bundle.material() else {
-                        return Err(VerifyError::Certificate);
-                    };
-                    let Some(bytes) = bytes else {
-                        return Err(VerifyError::BytesMissing { manifest: about.clone() });
-                    };
-                    self.verify_message(bundle, &message.signature, hint.as_ref(), about, bytes)
-                }
+                BundleContent::Message(message) => self.verify_message(bundle, message, about, || {
+                    let bytes = bytes.ok_or_else(|| VerifyError::BytesMissing { manifest: about.clone() })?;
+                    Ok(Content::from(bytes.clone()))
+                }),
             },
             AttachedContent::Envelope(envelope) => {
                 self.verify_envelope(envelope, blob)?.as_image_signature(about, bytes)
@@ -72,15 +68,18 @@ impl Verifier {
     fn verify_message(
         &self,
         bundle: &Bundle,
-        signature: &[u8],
-        hint: Option<&String>,
+        message: &MessageSignature,
         about: &Digest,
-        bytes: &Bytes,
+        content: impl FnOnce() -> Result<Content, VerifyError>,
     ) -> Result<ImageSignature, VerifyError> {
+        let VerificationMaterial::PublicKey { hint } = bundle.material() else { return Err(VerifyError::Certificate) };
         let mut digester = self.digester();
-        digester.update(bytes);
-        let entry = EnvelopeSignature { keyid: None, signature: signature.to_vec() };
-        let signers = self.signers(&[entry], &digester.finish(), hint)?;
+        content()?.each_chunk(|chunk| {
+            digester.update(chunk);
+            Ok::<(), VerifyError>(())
+        })?;
+        let entry = EnvelopeSignature { keyid: None, signature: message.signature.clone() };
+        let signers = self.signers(&[entry], &digester.finish(), hint.as_ref())?;
         let mut unchecked = unchecked_times();
         unchecked.extend(unchecked_material(bundle));
         Ok(ImageSignature::assert_verified(about.clone(), signers, unchecked))
@@ -95,15 +94,7 @@ impl Verifier {
         let BundleContent::Message(message) = bundle.content() else {
             return Err(VerifyError::NotAnImageSignature { found: "an envelope".to_owned() });
         };
-        let VerificationMaterial::PublicKey { hint } = bundle.material() else { return Err(VerifyError::Certificate) };
-        let mut digester = self.digester();
-        blob.content().each_chunk(|chunk| {
-            digester.update(chunk);
-            Ok::<(), VerifyError>(())
-        })?;
-        let entry = EnvelopeSignature { keyid: None, signature: message.signature.clone() };
-        let signers = self.signers(&[entry], &digester.finish(), hint.as_ref())?;
-        Ok(ImageSignature::assert_verified(blob.digest().clone(), signers, unchecked_times()))
+        self.verify_message(bundle, message, blob.digest(), || Ok(blob.content().clone()))
     }
 }
 

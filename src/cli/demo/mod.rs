@@ -22,23 +22,19 @@ use super::{Exit, dispatch, keys};
 
 /// The password of the scratch key, which signs nothing but the scratch image.
 const PASSWORD: &str = "demo";
-/// Where the demo works, and where the reader can.
-const FOLDERS: [&str; 2] = ["run", "again"];
 
 pub(super) async fn run(options: &DemoOptions, ui: &Ui) -> Result<Exit, CliError> {
     let directory = directory(options)?;
     ui.data(&format!("working in {}\n", directory.display()))?;
-    let mut summary = String::new();
-    for folder in FOLDERS {
-        summary = prepare::prepare(&directory.join(folder))?;
-    }
-    let run = directory.join("run");
+    let (run, again) = (directory.join("run"), directory.join("again"));
+    let summary = prepare::prepare(&run)?;
+    prepare::copy(&run, &again)?;
     std::env::set_current_dir(&run).map_err(|error| CliError::Unreadable { path: run.display().to_string(), error })?;
     let demo = Demo { ui };
 
     demo.say("an image: this very program, packed by itself, with its documents")?;
     ui.data(&format!("{summary}\n"))?;
-    demo.shell(&format!("cd {}", shell_word(&directory.join("again").display().to_string())))?;
+    demo.shell(&format!("cd {}", shell_word(&again.display().to_string())))?;
     demo.shell(&format!("export {}={PASSWORD}", keys::PASSWORD_VARIABLE))?;
     demo.say("a key pair")?;
     demo.step("keygen --prefix signer", Exit::Done).await?;

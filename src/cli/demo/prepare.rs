@@ -113,7 +113,7 @@ fn store(folder: &Path, packed: &image::DemoImage, limits: &Limits) -> Result<()
 /// that the demo prints.
 pub(super) fn tamper(from: &Path, to: &Path) -> Result<(), CliError> {
     let failed = |error| CliError::Unwritable { path: to.display().to_string(), error };
-    copy_folder(from, to).map_err(failed)?;
+    copy(from, to)?;
     for entry in std::fs::read_dir(to.join("blobs").join("sha256")).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let mut bytes = std::fs::read(&path).map_err(failed)?;
@@ -127,6 +127,11 @@ pub(super) fn tamper(from: &Path, to: &Path) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// Copies a folder with all that is in it.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), CliError> {
+    copy_folder(from, to).map_err(|error| CliError::Unwritable { path: to.display().to_string(), error })
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
