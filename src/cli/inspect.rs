@@ -21,7 +21,7 @@ pub(super) async fn run(options: &InspectOptions, common: &Common, ui: &Ui) -> R
     let report = if options.what == "-" || Path::new(&options.what).is_file() {
         inspect_file(&options.what, &limits)?
     } else {
-        inspect_image(options, common, &limits).await?
+        inspect_image(options, common, &limits, ui).await?
     };
     ui.report(&report, human_inspect)?;
     Ok(Exit::Done)
@@ -51,8 +51,14 @@ fn document(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<Document
     Ok(report.map_err(JobError::Attached)?)
 }
 
-async fn inspect_image(options: &InspectOptions, common: &Common, limits: &Limits) -> Result<InspectReport, CliError> {
+async fn inspect_image(
+    options: &InspectOptions,
+    common: &Common,
+    limits: &Limits,
+    ui: &Ui,
+) -> Result<InspectReport, CliError> {
     let located = locate(&options.what, common, limits)?;
+    located.note_moved_tag(ui).await;
     let located = located.with_referrers_from(options.referrers_from.as_deref(), common, limits)?;
     let source = located.source(limits);
     let listed = job::list(&located.reference.selector, None, &source).await?;

@@ -506,9 +506,11 @@ fn a_digest_beside_a_moved_tag_counts_and_the_move_is_told() {
     let Some(fixtures) = fixtures() else { return };
     let layout = fixtures.join("images/kitchen-sink");
     let platform = "sha256:269827ed17378c7b37d6a2247b3d1d1ef82508bbd54b18c808771b303dff6d9f";
-    let ran = attestry(["list".to_owned(), format!("oci:{}:all@{platform}", layout.display())]).succeeds();
-    assert!(ran.stderr.contains("note: tag all names sha256:365ca2bc14c3"), "{}", ran.stderr);
-    assert!(ran.text().starts_with(&format!("oci:{}:all@sha256:269827ed1737", layout.display())), "{}", ran.text());
+    for command in ["list", "inspect"] {
+        let ran = attestry([command.to_owned(), format!("oci:{}:all@{platform}", layout.display())]).succeeds();
+        assert!(ran.stderr.contains("note: tag all names sha256:365ca2bc14c3"), "{}", ran.stderr);
+        assert!(ran.text().starts_with(&format!("oci:{}:all@sha256:269827ed1737", layout.display())), "{}", ran.text());
+    }
 }
 
 #[test]
