@@ -59,6 +59,7 @@ fn verify() -> Result<Verdict, Box<dyn Error>> {
         manifest: image.digest().clone(),
         layer: blob.digest().clone(),
         hangs_on: image.digest().clone(),
+        file: None,
     };
     let verifier = Verifier::new([key.clone()], &limits);
     let attestation = verifier.verify_bundle(&bundle, &blob).and_then(|verified| verified.about(&image, location));

@@ -32,6 +32,8 @@ pub struct Limits {
     pub signatures: usize,
     /// Subjects of one statement. BuildKit names every file of a `local` export.
     pub subjects: usize,
+    /// Documents of one file of evidence. GitHub gives up to 100 a page; release files hold a few hundred lines.
+    pub file_documents: usize,
     /// Referrers of one manifest. 200 were measured; thousands are a flood.
     pub referrers: usize,
     /// Children of one index. Real ones have up to 24.
@@ -74,6 +76,7 @@ impl Default for Limits {
             layers: 512,
             signatures: 64,
             subjects: 100_000,
+            file_documents: 10_000,
             referrers: 10_000,
             index_children: 1_000,
             image_parts: 2_000,

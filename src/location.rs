@@ -43,6 +43,21 @@ impl fmt::Display for EvidenceLayout {
     }
 }
 
+/// Where a manifest with evidence was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The first way in which it was seen.
+    pub layout: EvidenceLayout,
+    /// All ways, in order.
+    pub seen: Vec<EvidenceLayout>,
+    /// The manifest that lists it.
+    pub manifest: Digest,
+    /// The manifest of the image that it hangs on, or an attestation manifest: a hint.
+    pub hangs_on: Digest,
+    /// The file that it is in, when it lies beside the image.
+    pub file: Option<String>,
+}
+
 /// One document of evidence: which layer of which manifest, found how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -56,17 +71,41 @@ pub struct Location {
     pub layer: Digest,
     /// The manifest of the image that it hangs on: a hint.
     pub hangs_on: Digest,
+    /// The file that it is in, when it lies beside the image.
+    pub file: Option<String>,
 }
 
-impl Location {
-    /// Takes in another place of the same document; the preferred layout leads.
+impl Sighting {
+    /// The place of a document that the manifest lists.
+    pub fn with_document(self, document: &Digest) -> Location {
+        let Self { layout, seen, manifest, hangs_on, file } = self;
+        Location { layout, seen, manifest, layer: document.clone(), hangs_on, file }
+    }
+
+    /// Takes in another sighting of the same; the preferred layout leads.
     pub fn merge(&mut self, other: &Self) {
-        let mut seen: Vec<EvidenceLayout> = self.seen.iter().chain(&other.seen).copied().collect();
-        seen.sort();
-        seen.dedup();
+        let seen = all_ways(&self.seen, &other.seen);
         if other.layout < self.layout {
             *self = other.clone();
         }
         self.seen = seen;
     }
+}
+
+impl Location {
+    /// Takes in another place of the same document; the preferred layout leads.
+    pub fn merge(&mut self, other: &Self) {
+        let seen = all_ways(&self.seen, &other.seen);
+        if other.layout < self.layout {
+            *self = other.clone();
+        }
+        self.seen = seen;
+    }
+}
+
+fn all_ways(one: &[EvidenceLayout], other: &[EvidenceLayout]) -> Vec<EvidenceLayout> {
+    let mut ways: Vec<EvidenceLayout> = one.iter().chain(other).copied().collect();
+    ways.sort();
+    ways.dedup();
+    ways
 }

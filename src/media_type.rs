@@ -82,6 +82,8 @@ constants! { MediaType:
     DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker schema 2 manifest list.
     DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// Docker image configuration.
+    DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
     /// A bare in-toto statement, as BuildKit stores it. Source: BuildKit attestation-storage.md.
     IN_TOTO = "application/vnd.in-toto+json";
     /// A DSSE envelope in a layer that cosign 2 wrote.
@@ -128,6 +130,11 @@ impl MediaType {
     pub fn is_image_layer(&self) -> bool {
         self.0.starts_with("application/vnd.oci.image.layer.")
             || self.0.starts_with("application/vnd.docker.image.rootfs.")
+    }
+
+    /// The configuration of an image. As an artifact type it says that nobody gave one.
+    pub fn is_image_config(&self) -> bool {
+        *self == Self::OCI_CONFIG || *self == Self::DOCKER_CONFIG
     }
 
     /// A DSSE envelope, in cosign's or in-toto's spelling.

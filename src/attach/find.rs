@@ -11,11 +11,12 @@ use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::location::{EvidenceLayout, Location};
 use crate::media_type::PredicateType;
-use crate::oci::{Descriptor, Image, Manifest, Platform, PlatformManifest};
+use crate::oci::{Descriptor, Image, Manifest, Platform, PlatformManifest, annotations};
 use crate::predicate::TypeSelector;
 use crate::reference::Tag;
 
-use super::{index, referrer, tag};
+use super::referrer::{self, Told};
+use super::{index, tag};
 
 /// Something that only a store can answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,6 +108,14 @@ impl FoundManifest {
         self.manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default()
     }
 
+    /// The name of the file that it stands for, when it lies beside the image.
+    pub fn file(&self) -> Option<&str> {
+        if self.layout() != EvidenceLayout::File {
+            return None;
+        }
+        self.manifest.as_image()?.annotations.get(annotations::TITLE).map(String::as_str)
+    }
+
     /// Where one of its layers is.
     pub fn location(&self, layer: &Digest) -> Location {
         Location {
@@ -115,8 +124,22 @@ impl FoundManifest {
             manifest: self.manifest.digest().clone(),
             layer: layer.clone(),
             hangs_on: self.hangs_on.clone(),
+            file: self.file().map(str::to_owned),
         }
     }
+}
+
+/// A manifest that was not fetched, since the list of referrers tells what it is.
+#[derive(Debug, Clone)]
+pub struct ToldManifest {
+    /// Its entry in the list.
+    pub descriptor: Descriptor,
+    /// What it claims to be.
+    pub told: Told,
+    /// The manifest that it is listed for.
+    pub hangs_on: Digest,
+    /// Whether it hangs on an attestation manifest, and so can only be a signature of that.
+    pub second_level: bool,
 }
 
 /// Something that was listed as evidence and does not count, before any signature was looked at.
@@ -169,6 +192,10 @@ pub struct Finder {
     inner: Vec<Manifest>,
     leaves: Vec<PlatformManifest>,
     found: Vec<FoundManifest>,
+    /// Whether entries of lists are taken at their word.
+    at_their_word: bool,
+    told: Vec<ToldManifest>,
+    told_digests: HashSet<(Digest, Digest)>,
     refused: Vec<Refused>,
 }
 
@@ -189,11 +216,32 @@ impl Finder {
             inner: Vec::new(),
             leaves: Vec::new(),
             found: Vec::new(),
+            at_their_word: false,
+            told: Vec::new(),
+            told_digests: HashSet::new(),
             refused: Vec::new(),
         };
         finder.look_around(root.digest(), false);
         finder.enter_index(&root, &[]);
         finder
+    }
+
+    /// Adds manifests that stand for files beside the image. What they are about is not known before they are read, so
+    /// they hang on what was named.
+    #[must_use]
+    pub fn with_files(mut self, manifests: &[Manifest]) -> Self {
+        let root = self.root.digest().clone();
+        for manifest in manifests {
+            self.add(manifest, EvidenceLayout::File, &root, false);
+        }
+        self
+    }
+
+    /// Takes lists of referrers at their word where an entry tells what it is: its manifest is not fetched, and so not
+    /// compared with the list either. For saying what is there, never for deciding.
+    #[must_use]
+    pub fn at_their_word(self) -> Self {
+        Self { at_their_word: true, ..self }
     }
 
     /// Takes answers and says what to fetch next; nothing more means that this phase is done.
@@ -247,6 +295,12 @@ impl Finder {
         Image::new(self.root.clone(), self.leaves.clone()).with_inner(self.inner.clone())
     }
 
+    /// Whether every index inside the image was read, or cannot be: until then [`Finder::image`] may lack parts.
+    pub fn parts_are_known(&self) -> bool {
+        let is_index = |reason: &Reason| matches!(reason, Reason::NestedIndex { .. });
+        !self.wishes.iter().any(|wish| is_index(&wish.reason)) && !self.waiting.values().flatten().any(is_index)
+    }
+
     /// The leaves whose bytes were not read: their digests were enough so far.
     pub fn leaves_without_bytes(&self) -> Vec<Descriptor> {
         self.leaves.iter().filter(|leaf| leaf.bytes.is_none()).map(|leaf| leaf.descriptor.clone()).collect()
@@ -262,6 +316,11 @@ impl Finder {
     /// The manifests found so far.
     pub fn found(&self) -> &[FoundManifest] {
         &self.found
+    }
+
+    /// What lists of referrers told about manifests that were not fetched, not counting what was found otherwise.
+    pub fn told(&self) -> impl Iterator<Item = &ToldManifest> {
+        self.told.iter().filter(|told| !self.found.iter().any(|found| *found.manifest.digest() == told.descriptor.digest))
     }
 
     /// What was listed and does not count.
@@ -393,8 +452,13 @@ impl Finder {
                 Some(hint) if !self.is_wanted(&hint) => Phase::Rest,
                 _ => Phase::Likely,
             };
-            let reason = Reason::Referrer { of: of.clone(), second_level };
-            self.wish(phase, fetch_manifest(descriptor), reason);
+            match referrer::told(descriptor).filter(|_| self.at_their_word) {
+                Some(told) => self.take_told(descriptor, told, of, second_level),
+                None => {
+                    let reason = Reason::Referrer { of: of.clone(), second_level };
+                    self.wish(phase, fetch_manifest(descriptor), reason);
+                }
+            }
         }
         if listed.len() > self.limits.referrers {
             // A flood must not pass for absence.
@@ -404,6 +468,15 @@ impl Finder {
             let what = format!("referrers of {of}");
             self.refused.push(Refused { what, layout: EvidenceLayout::Referrer, failure });
         }
+    }
+
+    /// Both stores of an image may list the same manifest.
+    fn take_told(&mut self, descriptor: &Descriptor, told: Told, of: &Digest, second_level: bool) {
+        if !self.told_digests.insert((descriptor.digest.clone(), of.clone())) {
+            return;
+        }
+        let (descriptor, hangs_on) = (descriptor.clone(), of.clone());
+        self.told.push(ToldManifest { descriptor, told, hangs_on, second_level });
     }
 
     fn is_wanted(&self, hint: &PredicateType) -> bool {
@@ -440,7 +513,7 @@ impl Finder {
             hangs_on: hangs_on.clone(),
             second_level,
         });
-        if !second_level && referrer::may_hold_bare_statements(manifest) {
+        if !second_level && layout != EvidenceLayout::File && referrer::may_hold_bare_statements(manifest) {
             self.look_around(manifest.digest(), true);
         }
     }

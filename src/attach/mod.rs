@@ -3,13 +3,15 @@
 //! Everything here is pure. Finding is a state machine that says what it wants fetched ([`Finder`]); writing is a plan
 //! that can be printed before it is carried out ([`WritePlan`]).
 
+mod file;
 mod find;
 mod index;
 mod plan;
 mod referrer;
 mod tag;
 
-pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Phase, Refused};
+pub use file::{FileDocument, FileError, documents_of};
+pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Phase, Refused, ToldManifest};
 pub use index::{Form, IndexTarget, plan_index};
 pub use plan::{AttachError, Evidence, TagMove, Warning, WritePlan};
-pub use referrer::plan_referrer;
+pub use referrer::{Told, plan_referrer};

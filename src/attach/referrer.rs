@@ -17,6 +17,50 @@ pub(super) fn hinted_type(descriptor: &Descriptor) -> Option<PredicateType> {
     annotations::predicate_type_of_manifest(&descriptor.annotations)
 }
 
+/// What a list of referrers tells about an entry, so that the manifest need not be fetched to say that it is there.
+///
+/// All of it is the registry's word and nobody's signature: enough for a listing, never for a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A Sigstore bundle over a statement.
+    Statement {
+        /// What it claims to be.
+        predicate_type: PredicateType,
+    },
+    /// An image signature.
+    ImageSignature,
+    /// Some other file.
+    File {
+        /// What it claims to be.
+        artifact_type: MediaType,
+    },
+}
+
+/// What an entry tells; `None` where only the manifest can.
+///
+/// Statements that may be bare are not told: whether they are signed shows in what hangs on their manifest. An entry
+/// with the artifact type of an empty configuration says nothing either.
+pub(super) fn told(descriptor: &Descriptor) -> Option<Told> {
+    let artifact_type = descriptor.artifact_type.as_ref()?;
+    if artifact_type.is_sigstore_bundle() {
+        let is_message = descriptor.annotation(annotations::BUNDLE_CONTENT) == Some("message-signature");
+        return match hinted_type(descriptor) {
+            Some(predicate_type) => Some(Told::Statement { predicate_type }),
+            None => is_message.then_some(Told::ImageSignature),
+        };
+    }
+    if *artifact_type == MediaType::COSIGN_SIGNATURE {
+        return Some(Told::ImageSignature);
+    }
+    let is_in_toto = artifact_type.as_str().starts_with("application/vnd.in-toto");
+    let unclear = is_in_toto
+        || artifact_type.is_envelope()
+        || artifact_type.is_image_config()
+        || *artifact_type == MediaType::OCI_EMPTY
+        || *artifact_type == MediaType::DOCKER_ATTESTATION_MANIFEST;
+    (!unclear).then(|| Told::File { artifact_type: artifact_type.clone() })
+}
+
 /// A manifest that is listed as a referrer must point at what it was listed for, even when what it holds verifies.
 ///
 /// A registry, or whoever can write the fallback tag, could otherwise hang one image's evidence on another.

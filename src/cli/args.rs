@@ -150,6 +150,12 @@ pub(crate) struct ListOptions {
     /// A second place that keeps evidence about the image
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) referrers_from: Option<String>,
+    /// A file of evidence beside the image: a bundle, an envelope, .intoto.jsonl; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<String>,
+    /// Read every document, for what it says of its signers and for the names of files
+    #[arg(long)]
+    pub(crate) detail: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +165,9 @@ pub(crate) struct InspectOptions {
     /// A second place that keeps evidence about the image
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) referrers_from: Option<String>,
+    /// A file of evidence beside the image: a bundle, an envelope, .intoto.jsonl; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -193,6 +202,9 @@ pub(crate) struct DownloadOptions {
     /// A second place that keeps evidence about the image
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) referrers_from: Option<String>,
+    /// A file of evidence beside the image: a bundle, an envelope, .intoto.jsonl; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -227,4 +239,7 @@ pub(crate) struct VerifyOptions {
     /// A second place that keeps evidence about the images
     #[arg(long, value_name = "REFERENCE")]
     pub(crate) referrers_from: Option<String>,
+    /// A file of evidence beside the image: a bundle, an envelope, .intoto.jsonl; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Vec<String>,
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(options: &DownloadOptions, common: &Common, ui: &Ui) -> 
     let located = locate(&options.image, common, &limits)?;
     located.note_moved_tag(ui).await;
     let located = located.with_referrers_from(options.referrers_from.as_deref(), common, &limits)?;
+    let located = located.with_files(&options.bundle, &limits)?;
     let source = located.source(&limits);
     let found = job::download(&located.reference.selector, &wanted, part, platform.as_ref(), &source).await?;
     let chosen: Vec<Downloaded> = found

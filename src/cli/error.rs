@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::attach::FileError;
 use crate::code::Code;
 use crate::job::JobError;
 use crate::oci::PlatformError;
@@ -36,6 +37,8 @@ pub(crate) enum CliError {
     NoPolicyForImage { image: String, policy: String },
     /// A file could not be read.
     Unreadable { path: String, error: io::Error },
+    /// A file holds no evidence.
+    EvidenceFile { path: String, error: FileError },
     /// A file is larger than what is read of its kind.
     FileTooLarge { path: String, limit: u64 },
     /// A file could not be written.
@@ -60,6 +63,7 @@ impl CliError {
             Self::Policy { error, .. } => error.code(),
             Self::NoPolicyForImage { .. } => Code::NoPolicyForImage,
             Self::Unreadable { .. } => Code::FileUnreadable,
+            Self::EvidenceFile { error, .. } => error.code(),
             Self::FileTooLarge { .. } => Code::TooLarge,
             Self::Unwritable { error, .. } | Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => {
                 Code::StorageFull

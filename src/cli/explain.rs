@@ -107,6 +107,7 @@ fn exit_of(error: &CliError) -> Exit {
         | CliError::Platform(_)
         | CliError::PredicateType(_)
         | CliError::Policy { .. }
+        | CliError::EvidenceFile { .. }
         | CliError::Unreadable { .. } => Exit::AskedWrongly,
         CliError::Key(KeyFileError::Unwritable { .. }) => Exit::Undecided,
         CliError::Key(_) | CliError::PolicyKey { .. } => Exit::AskedWrongly,
@@ -172,6 +173,10 @@ fn explain(error: &CliError) -> Explanation {
         CliError::Unreadable { path, error } => {
             new().fact("file", path).why(error.to_string()).hint("check the path and its permissions")
         }
+        CliError::EvidenceFile { path, error } => new()
+            .fact("file", clean(path))
+            .why(error.to_string())
+            .hint("give a bundle, an envelope, a statement, one of them a line, or what GitHub's API answered"),
         CliError::FileTooLarge { path, limit } => new()
             .fact("file", path)
             .fact("bound", format!("{limit} bytes"))

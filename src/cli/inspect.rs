@@ -60,13 +60,15 @@ async fn inspect_image(
     let located = locate(&options.what, common, limits)?;
     located.note_moved_tag(ui).await;
     let located = located.with_referrers_from(options.referrers_from.as_deref(), common, limits)?;
+    let located = located.with_files(&options.bundle, limits)?;
     let source = located.source(limits);
-    let listed = job::list(&located.reference.selector, None, &source).await?;
+    let listed = job::list(&located.reference.selector, None, job::Detail::Manifests, &source).await?;
     let mut report = InspectReport::new(located.reference.to_string());
-    let statements = listed.attestations.iter().map(|known| (&known.location, &known.media_type));
-    let signatures = listed.signatures.iter().map(|known| (&known.location, &known.media_type));
+    let statements = listed.attestations.iter().map(|known| (known.location(), &known.media_type));
+    let signatures = listed.signatures.iter().map(|known| (known.location(), &known.media_type));
     for (location, media_type) in statements.chain(signatures) {
-        let (blob, layer) = job::read_document(location, media_type, &source).await?;
+        let Some(location) = location else { continue };
+        let (blob, layer) = job::read_document(&location, media_type, &source).await?;
         report.documents.push(document(&blob, &layer, limits)?);
     }
     report.image = Some(ListReport::new(located.reference.to_string(), &listed));

@@ -8,7 +8,7 @@ use super::args::Common;
 use super::error::CliError;
 use super::ui::Ui;
 use crate::content::Content;
-use crate::job::Source;
+use crate::job::{Files, Source};
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
 use crate::store::registry::{CredentialSource, Registry, RegistryOptions};
@@ -20,9 +20,16 @@ pub(crate) struct Located {
     pub(crate) store: Box<dyn Store>,
     /// A second store, which keeps evidence about the image.
     pub(crate) referrers_from: Option<Box<dyn Store>>,
+    second_is_remote: bool,
+    /// Evidence in files.
+    pub(crate) files: Files,
 }
 
 impl Located {
+    pub(crate) fn new(reference: Reference, store: Box<dyn Store>) -> Self {
+        Self { reference, store, referrers_from: None, second_is_remote: false, files: Files::default() }
+    }
+
     /// The name of the image's statements' subject: its repository, as cosign has it.
     pub(crate) fn subject_name(&self) -> Option<String> {
         match &self.reference.place {
@@ -31,9 +38,15 @@ impl Located {
         }
     }
 
+    /// Whether some store answers over a network, so that what is not asked for is saved.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.reference.place, Place::Registry(_)) || self.second_is_remote
+    }
+
     /// The stores, for a job.
     pub(crate) fn source<'a>(&'a self, limits: &'a Limits) -> Source<'a> {
-        Source { store: &*self.store, referrers_from: self.referrers_from.as_deref(), limits }
+        let files = Some(&self.files);
+        Source { store: &*self.store, referrers_from: self.referrers_from.as_deref(), files, limits }
     }
 
     /// The same image with a second place that keeps evidence about it.
@@ -43,8 +56,20 @@ impl Located {
         common: &Common,
         limits: &Limits,
     ) -> Result<Self, CliError> {
-        let second = text.map(|text| locate(text, common, limits)).transpose()?;
-        Ok(Self { referrers_from: second.map(|second| second.store), ..self })
+        let Some(second) = text.map(|text| locate(text, common, limits)).transpose()? else { return Ok(self) };
+        let second_is_remote = second.is_remote();
+        Ok(Self { referrers_from: Some(second.store), second_is_remote, ..self })
+    }
+
+    /// The same image with files of evidence beside it.
+    pub(crate) fn with_files(mut self, paths: &[String], limits: &Limits) -> Result<Self, CliError> {
+        for path in paths {
+            let content = read_file(path, limits)?;
+            let name = Path::new(path).file_name().map_or_else(|| path.clone(), |name| name.display().to_string());
+            let added = self.files.add(&name, &content, limits);
+            added.map_err(|error| CliError::EvidenceFile { path: path.clone(), error })?;
+        }
+        Ok(self)
     }
 
     /// Tells that a tag beside a digest names something else by now. The digest wins; the note is for people.
@@ -86,7 +111,7 @@ pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Loc
             return Err(CliError::StoreUnsupported { reference: reference.to_string() });
         }
     };
-    Ok(Located { reference, store, referrers_from: None })
+    Ok(Located::new(reference, store))
 }
 
 /// Reads a file or, for `-`, standard input. What is large is spooled.

@@ -19,7 +19,6 @@ use crate::policy::{
     Cover, Coverage, Demand, DemandKind, Platforms, Policy, Requirement, SbomFormat, Scope, SignerName, Wanted,
 };
 use crate::predicate::{Family, TypeSelector};
-use crate::reference::Selector;
 use crate::report::{PolicyPart, VerdictWord, VerifyReport, human_verify};
 use crate::signer::read_public_key;
 use crate::verify::Verifier;
@@ -68,14 +67,15 @@ async fn verify_one(
     let located = locate(image, common, limits)?;
     located.note_moved_tag(ui).await;
     let located = located.with_referrers_from(options.referrers_from.as_deref(), common, limits)?;
+    let located = located.with_files(&options.bundle, limits)?;
     let source = located.source(limits);
-    let Demands { requirements, mut scope, selector } = demands(&keyring.judge, &located).await?;
+    let Demands { requirements, mut scope, root } = demands(&keyring.judge, &located).await?;
     if let Some(platform) = platform {
         scope = Scope::Platforms(vec![platform.clone()]);
     }
     let request =
-        VerifyRequest { selector: &selector, verifier: &keyring.verifier, requirements: &requirements, scope: &scope };
-    let verified = job::verify(&request, &source).await?;
+        VerifyRequest { root: &root, verifier: &keyring.verifier, requirements: &requirements, scope: &scope };
+    let verified = job::verify(&request, &source).await;
     let part = match &keyring.judge {
         Judge::Flags { .. } => None,
         Judge::Policy { part, .. } => Some(part.clone()),
@@ -184,15 +184,15 @@ fn from_policy(path: &Path, limits: &Limits) -> Result<Keyring, CliError> {
 struct Demands {
     requirements: Vec<Requirement>,
     scope: Scope,
-    selector: Selector,
+    root: Manifest,
 }
 
 /// The requirements on this image: those of the flags, or of every entry of the policy that matches its name.
 async fn demands(judge: &Judge, located: &Located) -> Result<Demands, CliError> {
     let (policy, keys) = match judge {
         Judge::Flags { requirements } => {
-            let selector = located.reference.selector.clone();
-            return Ok(Demands { requirements: requirements.clone(), scope: Scope::All, selector });
+            let root = resolve(located).await?;
+            return Ok(Demands { requirements: requirements.clone(), scope: Scope::All, root });
         }
         Judge::Policy { policy, keys, .. } => (policy, keys),
     };
@@ -201,7 +201,8 @@ async fn demands(judge: &Judge, located: &Located) -> Result<Demands, CliError> 
     if rules.is_empty() {
         return Err(CliError::NoPolicyForImage { image: name, policy: policy.name.clone() });
     }
-    let root = job::resolve(&*located.store, &located.reference.selector).await.map_err(JobError::Store)?;
+    // Once: a tag may move, and what is verified must be what the demands were worked out for.
+    let root = resolve(located).await?;
     let several = may_hold_several(&root);
     let mut requirements = Vec::new();
     let mut platforms: Vec<Platform> = Vec::new();
@@ -216,9 +217,11 @@ async fn demands(judge: &Judge, located: &Located) -> Result<Demands, CliError> 
         }
     }
     let scope = if all { Scope::All } else { Scope::Platforms(platforms) };
-    // A tag may move, or a registry lie: what is verified is what the demands were worked out for.
-    let selector = Selector { tag: None, digest: Some(root.digest().clone()) };
-    Ok(Demands { requirements, scope, selector })
+    Ok(Demands { requirements, scope, root })
+}
+
+async fn resolve(located: &Located) -> Result<Manifest, CliError> {
+    Ok(job::resolve(&*located.store, &located.reference.selector).await.map_err(JobError::Store)?)
 }
 
 /// An index inside the index may hold any number; wrapping must not weaken a demand.
@@ -319,8 +322,8 @@ mod tests {
         let keys = policy.signers.keys().map(|name| (name.clone(), vec![key.clone()])).collect();
         let part = PolicyPart { name: "p".to_owned(), digest: Digest::sha256(text) };
         let reference = Reference::parse("registry.example/app:1", &|_| false).unwrap();
-        let located = Located { reference, store: Box::new(store), referrers_from: None };
+        let located = Located::new(reference, Box::new(store));
         let demands = demands(&Judge::Policy { policy, part, keys }, &located).await.unwrap();
-        assert_eq!(demands.selector, Selector { tag: None, digest: Some(image.digest().clone()) });
+        assert_eq!(demands.root.digest(), image.digest());
     }
 }

@@ -1,5 +1,7 @@
 //! Collecting: documents are fetched, verified, and kept as evidence or as rejections.
 
+use std::collections::HashMap;
+
 use futures_util::StreamExt;
 
 use crate::attach::{Failure, Finder, FoundManifest, Refused};
@@ -10,7 +12,7 @@ use crate::digest::Digest;
 use crate::intoto::{Statement, Subject};
 use crate::limits::Limits;
 use crate::location::{EvidenceLayout, Location};
-use crate::media_type::PredicateType;
+use crate::media_type::{MediaType, PredicateType};
 use crate::oci::{Descriptor, Image, Manifest, annotations};
 use crate::policy::Evidence;
 use crate::sigstore::BundleContent;
@@ -54,8 +56,12 @@ pub struct Collected {
     seen: usize,
     refused: usize,
     bare: Vec<Bare>,
+    /// Verified image signatures in files whose manifest was not found yet.
+    unplaced: Vec<(VerifiedStatement, Location)>,
     asked_for_bytes: bool,
     fetched_bytes: u64,
+    documents: HashMap<(Digest, u64, MediaType), Blob>,
+    documents_bytes: u64,
 }
 
 /// A statement that only a signature over its manifest, or over the index, can make count.
@@ -90,7 +96,6 @@ enum Try {
 }
 
 struct Fetched {
-    place: usize,
     layer: Descriptor,
     blob: Result<Blob, Failure>,
 }
@@ -134,21 +139,56 @@ impl Collected {
             evidence.enumerate().map(move |(number, layer)| (place, number, layer.clone()))
         });
         let wanted = self.within_bounds(wanted.collect(), finder, source.limits);
-        let mut fetched = futures_util::stream::iter(wanted)
-            .map(|(place, layer)| async move { fetch(place, layer, source).await })
+        let mut fetched = futures_util::stream::iter(self.each_document_once(wanted))
+            .map(|(listings, known)| fetch(listings, known, source))
             .buffered(source.limits.concurrent_requests);
-        while let Some(fetched) = fetched.next().await {
-            let Some(found) = finder.found().get(fetched.place).cloned() else { continue };
-            if self.take_document(&found, &fetched, finder, &image, &bench, Try::First) == Took::NeedsBytes {
-                // Once: what was not there then is not asked for again by every document that claims to need it.
-                if !std::mem::replace(&mut self.asked_for_bytes, true) {
-                    image = with_bytes(finder, source).await;
+        while let Some((listings, blob)) = fetched.next().await {
+            self.remember(&blob, source.limits);
+            for (place, layer) in listings {
+                let Some(found) = finder.found().get(place).cloned() else { continue };
+                let fetched = Fetched { layer, blob: blob.clone() };
+                if self.take_document(&found, &fetched, finder, &image, &bench, Try::First) == Took::NeedsBytes {
+                    // Once: what was not there then is not asked for again by every document that claims to need it.
+                    if !std::mem::replace(&mut self.asked_for_bytes, true) {
+                        image = with_bytes(finder, source).await;
+                    }
+                    self.take_document(&found, &fetched, finder, &image, &bench, Try::Last);
                 }
-                self.take_document(&found, &fetched, finder, &image, &bench, Try::Last);
             }
         }
         self.seen = finder.found().len();
         self.resolve_bare(&image);
+    }
+
+    /// Puts listings of the same document together. Those that promise another size or type stay apart, so that a lie
+    /// about one of them harms no other.
+    fn each_document_once(&self, wanted: Vec<(usize, Descriptor)>) -> Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> {
+        let mut documents: Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> = Vec::new();
+        let mut places: HashMap<(Digest, u64, MediaType), usize> = HashMap::new();
+        for (place, layer) in wanted {
+            let key = (layer.digest.clone(), layer.size, layer.media_type.clone());
+            match places.get(&key).and_then(|place| documents.get_mut(*place)) {
+                Some((listings, _)) => listings.push((place, layer)),
+                None => {
+                    let known = self.documents.get(&key).cloned();
+                    places.insert(key, documents.len());
+                    documents.push((vec![(place, layer)], known));
+                }
+            }
+        }
+        documents
+    }
+
+    /// Keeps small documents, in case that they are listed once more.
+    fn remember(&mut self, blob: &Result<Blob, Failure>, limits: &Limits) {
+        let Ok(blob) = blob else { return };
+        let held = self.documents_bytes.saturating_add(blob.size());
+        if blob.content().in_memory().is_some() && held <= limits.memory_bytes {
+            let key = (blob.digest().clone(), blob.size(), blob.media_type().clone());
+            if self.documents.insert(key, blob.clone()).is_none() {
+                self.documents_bytes = held;
+            }
+        }
     }
 
     /// Leaves out what is too much for one image, and says so: whoever can attach could otherwise keep a gate busy.
@@ -179,6 +219,11 @@ impl Collected {
         for bare in self.bare.iter().filter(|bare| !bare.done) {
             let hint = Some(bare.statement.predicate_type().clone());
             self.rejections.push(rejection(&VerifyError::Unsigned, &bare.location, hint));
+        }
+        for (statement, location) in &self.unplaced {
+            let about = statement.statement().subjects().iter().filter_map(Subject::digest).collect();
+            let error = VerifyError::SubjectMismatch { about, bytes_missing: false };
+            self.rejections.push(rejection(&error, location, Some(PredicateType::COSIGN_SIGN)));
         }
     }
 
@@ -276,13 +321,20 @@ impl Collected {
                 reading_again(blob, |again| verifier.verify_envelope_while(envelope, again))?
             }
             AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
-                let signature = sign_of(&content, blob, &found.hangs_on, image, verifier)?;
+                let signature = sign_of(&content, blob, found, image, verifier)?;
                 self.keep_signature(signature);
                 return Ok(());
             }
         };
         if verified.is_image_signature() {
-            let signatures = signatures_of(&verified, image)?;
+            let signatures = match signatures_of(&verified, image) {
+                // A file hangs on nothing: it may sign an attestation manifest that is found later.
+                Err(VerifyError::OtherManifest { .. }) if location.file.is_some() => {
+                    self.unplaced.push((verified, location));
+                    return Ok(());
+                }
+                signatures => signatures?,
+            };
             signatures.into_iter().for_each(|signature| self.keep_signature(signature));
             return Ok(());
         }
@@ -296,6 +348,7 @@ impl Collected {
     /// Each pair is looked at once, whichever of the two came later. An image or index that was named is never the
     /// carrier: whoever signs an image says that it is released, and nothing about what a layer of it may state.
     fn resolve_bare(&mut self, image: &Image) {
+        self.place_signatures();
         let mut new = Vec::new();
         for bare in &mut self.bare {
             let fresh = self.evidence.signatures.get(bare.tried..).unwrap_or_default();
@@ -330,6 +383,20 @@ impl Collected {
         for attestation in new {
             self.keep(attestation);
         }
+    }
+
+    /// Ties image signatures in files to the attestation manifests that they name.
+    fn place_signatures(&mut self) {
+        let mut placed = Vec::new();
+        self.unplaced.retain(|(statement, _)| {
+            let signatures = self.bare.iter().filter_map(|bare| {
+                statement.as_image_signature(bare.manifest.digest(), Some(bare.manifest.bytes())).ok()
+            });
+            let before = placed.len();
+            placed.extend(signatures);
+            placed.len() == before
+        });
+        placed.into_iter().for_each(|signature| self.keep_signature(signature));
     }
 
     /// The same signature a second time adds nothing: anybody can attach a good one ten thousand times.
@@ -393,35 +460,39 @@ async fn with_bytes(finder: &mut Finder, source: &Source<'_>) -> Image {
     finder.image()
 }
 
-async fn fetch(place: usize, layer: Descriptor, source: &Source<'_>) -> Fetched {
-    let stores = [Some(source.store), source.referrers_from];
-    let mut last = None;
-    for store in stores.into_iter().flatten() {
-        match store.blob(&layer, source.limits.blob_bytes).await {
-            Ok(blob) => return Fetched { place, layer, blob: Ok(blob) },
-            Err(error) => {
-                let not_found = error.is_not_found();
-                last = Some(failure(&error));
-                if !not_found {
-                    break;
-                }
-            }
+/// Places of a document in the finder's list, and the document.
+type Delivered = (Vec<(usize, Descriptor)>, Result<Blob, Failure>);
+
+async fn fetch(listings: Vec<(usize, Descriptor)>, known: Option<Blob>, source: &Source<'_>) -> Delivered {
+    let blob = match (known, listings.first()) {
+        (Some(blob), _) => Ok(blob),
+        (None, Some((_, layer))) => source.blob(layer).await.map_err(|error| failure(&error)),
+        (None, None) => {
+            let message = "no store was asked".to_owned();
+            Err(Failure { code: Code::NotFound, message, undecided: true })
         }
-    }
-    let missing = Failure { code: Code::NotFound, message: "no store was asked".to_owned(), undecided: true };
-    Fetched { place, layer, blob: Err(last.unwrap_or(missing)) }
+    };
+    (listings, blob)
 }
 
 fn sign_of(
     content: &AttachedContent,
     blob: &Blob,
-    hangs_on: &Digest,
+    found: &FoundManifest,
     image: &Image,
     verifier: &Verifier,
 ) -> Result<ImageSignature, VerifyError> {
-    let bytes =
-        image.digests().into_iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| bytes.cloned());
-    verifier.verify_image_signature(content, blob, hangs_on, bytes.as_ref())
+    let digests = image.digests();
+    let of = |hangs_on: &Digest| {
+        let bytes = digests.iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| *bytes);
+        verifier.verify_image_signature(content, blob, hangs_on, bytes)
+    };
+    let first = of(&found.hangs_on);
+    if first.is_ok() || found.file().is_none() {
+        return first;
+    }
+    // A file hangs on nothing: it may sign any part of the image.
+    digests.iter().find_map(|(digest, _)| of(digest).ok()).map_or(first, Ok)
 }
 
 /// A signing statement may be about the image and about several of its parts.

@@ -11,7 +11,7 @@ use crate::verify::AttachedContent;
 
 use super::error::JobError;
 use super::find::Source;
-use super::list::list;
+use super::list::{Detail, list};
 
 /// Which part of a document is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub async fn download(
     platform: Option<&Platform>,
     source: &Source<'_>,
 ) -> Result<Vec<Downloaded>, JobError> {
-    let listed = list(selector, platform, source).await?;
+    let listed = list(selector, platform, Detail::Manifests, source).await?;
     let mut downloaded = Vec::new();
     for attestation in &listed.attestations {
         if !attestation.predicate_type.as_ref().is_some_and(|predicate_type| wanted.matches(predicate_type)) {
             continue;
         }
-        let location = attestation.location.clone();
+        let Some(location) = attestation.location() else { continue };
         let (blob, layer) = read_document(&location, &attestation.media_type, source).await?;
         let content = AttachedContent::read(&blob, &layer, source.limits)?;
         let statement = content.unverified_statement(source.limits)?;
@@ -90,8 +90,14 @@ pub async fn read_document(
     media_type: &MediaType,
     source: &Source<'_>,
 ) -> Result<(Blob, Descriptor), JobError> {
+    if let Some((manifest, blob)) = source.files.and_then(|files| files.document(location)) {
+        let layers = manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
+        if let Some(layer) = layers.first() {
+            return Ok((blob.clone(), layer.clone()));
+        }
+    }
     let mut missing = None;
-    for store in [Some(source.store), source.referrers_from].into_iter().flatten() {
+    for store in source.stores() {
         let selector = Selector { tag: None, digest: Some(location.manifest.clone()) };
         let manifest = match store.manifest(&selector).await {
             Err(error) if error.is_not_found() => {

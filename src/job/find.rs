@@ -1,14 +1,19 @@
 //! Driving the finder: its wishes become requests, a few at a time.
 
+use std::collections::VecDeque;
+
 use futures_util::StreamExt;
 
 use crate::attach::{Answer, Failure, Fetch, Finder};
 use crate::code::Code;
+use crate::content::Blob;
 use crate::limits::Limits;
-use crate::oci::{Manifest, Platform};
+use crate::oci::{Descriptor, Manifest, Platform};
 use crate::predicate::TypeSelector;
 use crate::reference::Selector;
 use crate::store::{Store, StoreError};
+
+use super::files::Files;
 
 /// Where an image is, and where evidence about it may be beside that.
 #[derive(Clone, Copy)]
@@ -17,13 +22,45 @@ pub struct Source<'a> {
     pub store: &'a dyn Store,
     /// A second store that keeps evidence only.
     pub referrers_from: Option<&'a dyn Store>,
+    /// Evidence in files.
+    pub files: Option<&'a Files>,
     /// Bounds.
     pub limits: &'a Limits,
 }
 
-impl Source<'_> {
-    fn stores(&self) -> impl Iterator<Item = &dyn Store> {
+impl<'a> Source<'a> {
+    /// An image's store and nothing beside it.
+    pub const fn new(store: &'a dyn Store, limits: &'a Limits) -> Self {
+        Self { store, referrers_from: None, files: None, limits }
+    }
+
+    pub(super) fn stores(&self) -> impl Iterator<Item = &dyn Store> {
         [Some(self.store), self.referrers_from].into_iter().flatten()
+    }
+
+    /// The finder of an image in this place.
+    pub(super) fn finder(&self, root: Manifest, platform: Option<&Platform>, types: &[TypeSelector]) -> Finder {
+        let files = self.files.map(Files::manifests).unwrap_or_default();
+        Finder::new(root, platform, types, self.limits).with_files(files)
+    }
+
+    /// A document of evidence, from the first place that has it.
+    ///
+    /// # Errors
+    /// What the last store says that was asked; one that fails otherwise than by not having it is the last.
+    pub(super) async fn blob(&self, layer: &Descriptor) -> Result<Blob, StoreError> {
+        if let Some(blob) = self.files.and_then(|files| files.blob(&layer.digest)) {
+            return Ok(blob.clone());
+        }
+        let mut missing = None;
+        for store in self.stores() {
+            match store.blob(layer, self.limits.blob_bytes).await {
+                Err(error) if error.is_not_found() => missing = Some(error),
+                answer => return answer,
+            }
+        }
+        let (place, what) = (self.store.name(), layer.digest.to_string());
+        Err(missing.unwrap_or(StoreError::NotFound { place, what }))
     }
 }
 
@@ -35,21 +72,43 @@ pub async fn resolve(store: &dyn Store, selector: &Selector) -> Result<Manifest,
     store.manifest(selector).await
 }
 
-/// Runs the finder until its phase is done.
-pub(super) async fn run_phase(finder: &mut Finder, source: &Source<'_>) {
-    let mut wishes = finder.step(Vec::new());
-    while !wishes.is_empty() {
-        let mut answers: Vec<(usize, (Fetch, Answer))> = futures_util::stream::iter(wishes.into_iter().enumerate())
-            .map(|(place, fetch)| async move {
+/// The wishes of a finder that are still to be fetched.
+#[derive(Default)]
+pub(super) struct Wishes(VecDeque<Fetch>);
+
+impl Wishes {
+    /// What the finder wants in its phase.
+    pub(super) fn of(finder: &mut Finder) -> Self {
+        Self(finder.step(Vec::new()).into())
+    }
+
+    /// Whether the phase is done.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Fetches some of them, a few at a time, and hands the answers to the finder. Whoever has seen enough between two
+    /// calls need not fetch the rest.
+    pub(super) async fn fetch_some(&mut self, most: usize, finder: &mut Finder, source: &Source<'_>) {
+        let some = self.0.drain(..most.min(self.0.len()));
+        // In the order of the wishes: reports do not change with the speed of the network.
+        let answers: Vec<(Fetch, Answer)> = futures_util::stream::iter(some.collect::<Vec<_>>())
+            .map(|fetch| async move {
                 let answer = answer(&fetch, source).await;
-                (place, (fetch, answer))
+                (fetch, answer)
             })
-            .buffer_unordered(source.limits.concurrent_requests)
+            .buffered(source.limits.concurrent_requests)
             .collect()
             .await;
-        // Reports do not change their order with the speed of the network.
-        answers.sort_by_key(|(place, _)| *place);
-        wishes = finder.step(answers.into_iter().map(|(_, answered)| answered).collect());
+        self.0.extend(finder.step(answers));
+    }
+}
+
+/// Runs the finder until its phase is done.
+pub(super) async fn run_phase(finder: &mut Finder, source: &Source<'_>) {
+    let mut wishes = Wishes::of(finder);
+    while !wishes.is_empty() {
+        wishes.fetch_some(usize::MAX, finder, source).await;
     }
 }
 
@@ -63,13 +122,7 @@ pub(super) async fn find_parts(root: Manifest, source: &Source<'_>) -> Finder {
 }
 
 /// Finds everything, in all phases.
-pub async fn find_all(
-    root: Manifest,
-    platform: Option<&Platform>,
-    types: &[TypeSelector],
-    source: &Source<'_>,
-) -> Finder {
-    let mut finder = Finder::new(root, platform, types, source.limits);
+pub(super) async fn find_everything(mut finder: Finder, source: &Source<'_>) -> Finder {
     loop {
         run_phase(&mut finder, source).await;
         if !finder.widen() {

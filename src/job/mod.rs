@@ -6,6 +6,7 @@ mod attest;
 mod collect;
 mod download;
 mod error;
+mod files;
 mod find;
 mod list;
 mod verify;
@@ -18,6 +19,9 @@ pub use attest::{
 pub use collect::{Collected, Rejection};
 pub use download::{Downloaded, Part, download, read_document};
 pub use error::JobError;
-pub use find::{Source, find_all, resolve};
-pub use list::{Listed, ListedAttachment, ListedAttestation, ListedSignature, list};
+pub use files::Files;
+pub use find::{Source, resolve};
+pub use list::{
+    ClaimedSigner, Detail, Listed, ListedAttachment, ListedAttestation, ListedDocument, ListedSignature, list,
+};
 pub use verify::{Verified, VerifyRequest, verify};

@@ -1,20 +1,18 @@
 //! Verify: find, fetch, check, decide.
 
 use crate::attach::{Finder, Phase};
-use crate::oci::{Image, Platform};
+use crate::oci::{Image, Manifest, Platform};
 use crate::policy::{Requirement, Scope, Verdict, evaluate};
 use crate::predicate::TypeSelector;
-use crate::reference::Selector;
 use crate::verify::Verifier;
 
 use super::collect::Collected;
-use super::error::JobError;
-use super::find::{Source, run_phase};
+use super::find::{Source, Wishes};
 
 /// What an image must have, and with which keys it is checked.
 pub struct VerifyRequest<'a> {
-    /// The image.
-    pub selector: &'a Selector,
+    /// The image, resolved once: what was demanded of it was worked out for this manifest.
+    pub root: &'a Manifest,
     /// The keys that may count for anything.
     pub verifier: &'a Verifier,
     /// What is demanded.
@@ -39,30 +37,60 @@ pub struct Verified {
 
 /// Verifies an image. Looks only as far as the requirements need: what is met stays met.
 ///
-/// # Errors
-/// [`JobError::Store`] when the image itself cannot be read. Evidence that cannot be read is a rejection, and makes an
-/// unmet demand undecided.
-pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Result<Verified, JobError> {
-    let root = source.store.manifest(request.selector).await?;
+/// Evidence that cannot be read is a rejection, and makes an unmet demand undecided.
+pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Verified {
     let types: Vec<TypeSelector> =
         request.requirements.iter().flat_map(|requirement| requirement.wanted.types()).collect();
-    let mut finder = Finder::new(root, single_platform(request.scope), &types, source.limits);
+    let mut finder = source.finder(request.root.clone(), single_platform(request.scope), &types);
     let through_index = request.requirements.iter().any(|requirement| requirement.through_index);
-    let mut collected = Collected::new(through_index);
-    let verdict = loop {
-        run_phase(&mut finder, source).await;
-        collected.take(&mut finder, request.verifier, source).await;
-        let verdict = evaluate(request.requirements, request.scope, &finder.image(), &collected.evidence);
-        if verdict.is_accepted() || !finder.widen() {
-            break verdict;
-        }
-    };
+    let collected = Collected::new(through_index);
+    let mut looking = Looking { wishes: Wishes::of(&mut finder), finder, collected, request, source };
+    let verdict = looking.until_met().await;
+    let Looking { finder, mut collected, .. } = looking;
     // Who stopped early has not looked for the signatures that bare statements may have.
     if finder.phase() == Phase::Rest {
         collected.finish();
     }
     let undecided = !verdict.is_accepted() && collected.is_undecided();
-    Ok(Verified { image: finder.image(), verdict, collected, phase: finder.phase(), undecided })
+    Verified { image: finder.image(), verdict, collected, phase: finder.phase(), undecided }
+}
+
+/// How many requests are made for manifests before what they brought is looked at. Siblings of what is wanted are
+/// reported with it; thousands of them are not fetched once the demands are met.
+const AT_ONCE: usize = 32;
+
+struct Looking<'a> {
+    wishes: Wishes,
+    finder: Finder,
+    collected: Collected,
+    request: &'a VerifyRequest<'a>,
+    source: &'a Source<'a>,
+}
+
+impl Looking<'_> {
+    /// Fetches and verifies until the demands are met, or there is nothing left to look at.
+    async fn until_met(&mut self) -> Verdict {
+        loop {
+            self.wishes.fetch_some(AT_ONCE, &mut self.finder, self.source).await;
+            self.collected.take(&mut self.finder, self.request.verifier, self.source).await;
+            let verdict =
+                evaluate(self.request.requirements, self.request.scope, &self.finder.image(), &self.collected.evidence);
+            // An index that was not read yet may hold parts of the image that nothing covers.
+            let is_met = verdict.is_accepted() && self.finder.parts_are_known();
+            let is_over = self.wishes.is_empty() && !self.widen();
+            if is_met || is_over {
+                return verdict;
+            }
+        }
+    }
+
+    fn widen(&mut self) -> bool {
+        let widened = self.finder.widen();
+        if widened {
+            self.wishes = Wishes::of(&mut self.finder);
+        }
+        widened
+    }
 }
 
 fn single_platform(scope: &Scope) -> Option<&Platform> {

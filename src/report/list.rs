@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::parts::{self, ImagePart, PlatformPart, RejectionEntry};
 use crate::digest::Digest;
 use crate::job::Listed;
-use crate::location::{EvidenceLayout, Location};
+use crate::location::{EvidenceLayout, Sighting};
 use crate::media_type::{MediaType, PredicateType};
 use crate::oci::Image;
 
@@ -21,21 +21,23 @@ pub struct ListedAttestationEntry {
     pub seen: Vec<EvidenceLayout>,
     /// The manifest that lists it.
     pub manifest: Digest,
-    /// The document.
-    pub document: Digest,
-    /// The document's form.
+    /// The document; null where the list of referrers told enough and its manifest was not read (see `--detail`).
+    pub document: Option<Digest>,
+    /// The document's form, or the artifact type of a manifest that was not read.
     pub media_type: MediaType,
-    /// Length in bytes.
-    pub size: u64,
-    /// What it hangs on: `index`, `image`, or platforms.
+    /// Length of the document in bytes; null like `document`.
+    pub size: Option<u64>,
+    /// The file that it is in, when it lies beside the image.
+    pub file: Option<String>,
+    /// What it hangs on, or what a file is about: `index`, `image`, or platforms.
     pub covers: Vec<String>,
     /// Whether a signature covers it, checked or not.
     pub signed: bool,
     /// Whether that signature is over the manifest that lists it.
     pub through_manifest: bool,
-    /// Always null: nothing was verified.
+    /// What it says about its signers, which is a hint; null without `--detail`.
     pub signers: Option<Vec<String>>,
-    /// Always null: nothing was verified.
+    /// Always null: times are for `verify` to find.
     pub times: Option<Vec<String>>,
 }
 
@@ -50,6 +52,8 @@ pub struct ListedSignatureEntry {
     pub covers: Vec<String>,
     /// `bundle`, `simple-signing` or `envelope`.
     pub kind: String,
+    /// The file that it is in, when it lies beside the image.
+    pub file: Option<String>,
 }
 
 /// Some other file that is attached.
@@ -61,12 +65,12 @@ pub struct ListedAttachmentEntry {
     pub layout: EvidenceLayout,
     /// The manifest that lists it.
     pub manifest: Digest,
-    /// The file.
-    pub document: Digest,
-    /// Its name.
+    /// The file; null where its manifest was not read (see `--detail`).
+    pub document: Option<Digest>,
+    /// Its name; null where it has none or its manifest was not read.
     pub title: Option<String>,
-    /// Length in bytes.
-    pub size: u64,
+    /// Length in bytes; null like `document`.
+    pub size: Option<u64>,
     /// What it hangs on.
     pub covers: Vec<String>,
 }
@@ -96,32 +100,34 @@ impl ListReport {
         let image = &listed.image;
         let attestations = listed.attestations.iter().map(|known| ListedAttestationEntry {
             predicate_type: known.predicate_type.clone(),
-            layout: known.location.layout,
-            seen: known.location.seen.clone(),
-            manifest: known.location.manifest.clone(),
-            document: known.location.layer.clone(),
+            layout: known.sighting.layout,
+            seen: known.sighting.seen.clone(),
+            manifest: known.sighting.manifest.clone(),
+            document: known.document.as_ref().map(|document| document.digest.clone()),
             media_type: known.media_type.clone(),
-            size: known.size,
-            covers: covers(image, &known.location),
+            size: known.document.as_ref().map(|document| document.size),
+            covers: covers(image, &known.sighting),
             signed: known.signed,
             through_manifest: known.through_manifest,
-            signers: None,
+            signers: known.signers.as_ref().map(|known| known.iter().map(|signer| signer.0.clone()).collect()),
             times: None,
+            file: known.sighting.file.clone(),
         });
         let signatures = listed.signatures.iter().map(|known| ListedSignatureEntry {
-            layout: known.location.layout,
-            manifest: known.location.manifest.clone(),
-            covers: covers(image, &known.location),
+            layout: known.sighting.layout,
+            manifest: known.sighting.manifest.clone(),
+            covers: covers(image, &known.sighting),
             kind: kind(&known.media_type).to_owned(),
+            file: known.sighting.file.clone(),
         });
         let attachments = listed.attachments.iter().map(|known| ListedAttachmentEntry {
             artifact_type: known.artifact_type.clone(),
-            layout: known.location.layout,
-            manifest: known.location.manifest.clone(),
-            document: known.location.layer.clone(),
+            layout: known.sighting.layout,
+            manifest: known.sighting.manifest.clone(),
+            document: known.document.as_ref().map(|document| document.digest.clone()),
             title: known.title.clone(),
-            size: known.size,
-            covers: covers(image, &known.location),
+            size: known.document.as_ref().map(|document| document.size),
+            covers: covers(image, &known.sighting),
         });
         Self {
             schema: "attestry/list/v1".to_owned(),
@@ -136,7 +142,7 @@ impl ListReport {
 }
 
 fn kind(media_type: &MediaType) -> &'static str {
-    if *media_type == MediaType::COSIGN_SIMPLE_SIGNING {
+    if [MediaType::COSIGN_SIMPLE_SIGNING, MediaType::COSIGN_SIGNATURE].contains(media_type) {
         "simple-signing"
     } else if media_type.is_sigstore_bundle() {
         "bundle"
@@ -145,7 +151,7 @@ fn kind(media_type: &MediaType) -> &'static str {
     }
 }
 
-fn covers(image: &Image, location: &Location) -> Vec<String> {
-    let covers = parts::covers(image, &location.hangs_on);
-    if covers.is_empty() { vec![location.hangs_on.to_string()] } else { covers }
+fn covers(image: &Image, sighting: &Sighting) -> Vec<String> {
+    let covers = parts::covers(image, &sighting.hangs_on);
+    if covers.is_empty() { vec![sighting.hangs_on.to_string()] } else { covers }
 }

@@ -14,7 +14,6 @@ use attestry::media_type::{MediaType, PredicateType};
 use attestry::oci::{Descriptor, Manifest, Platform, annotations, artifact_manifest, new_index};
 use attestry::policy::{Cover, Requirement, Scope, Status, Wanted};
 use attestry::predicate::TypeSelector;
-use attestry::reference::Selector;
 use attestry::sigstore::BundleContent;
 use attestry::store::{Memory, Store};
 use attestry::verify::Verifier;
@@ -77,7 +76,6 @@ impl World {
     }
 
     async fn verify(&self, root: &Manifest, wanted: Wanted, scope: Scope) -> Verified {
-        let selector = Selector { tag: None, digest: Some(root.digest().clone()) };
         let requirement = Requirement {
             id: "demand".to_owned(),
             wanted,
@@ -88,9 +86,8 @@ impl World {
         };
         let verifier = Verifier::new([self.key.public_key().clone()], &self.limits);
         let request =
-            VerifyRequest { selector: &selector, verifier: &verifier, requirements: &[requirement], scope: &scope };
-        let source = Source { store: &self.store, referrers_from: None, limits: &self.limits };
-        job::verify(&request, &source).await.unwrap()
+            VerifyRequest { root, verifier: &verifier, requirements: &[requirement], scope: &scope };
+        job::verify(&request, &Source::new(&self.store, &self.limits)).await
     }
 
     async fn accepts(&self, root: &Manifest, wanted: Wanted, scope: Scope) -> bool {

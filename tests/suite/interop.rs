@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list, verify};
+use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list, list_in_detail, verify};
 use crate::support::command::{Ran, Scratch, attestry, run};
 use crate::support::image::{Place, registries};
 use crate::support::peer::{installed, peer};
@@ -320,7 +320,7 @@ fn we_list_what_regctl_attaches() {
         ];
         regctl(&place, &put).succeeds();
         regctl(&place, &[&put[..], &["--platform", "linux/amd64"]].concat()).succeeds();
-        let listed = list(&image);
+        let listed = list_in_detail(&image);
         let files = listed["attachments"].as_array().unwrap();
         let covers: Vec<&Value> = files.iter().map(|entry| &entry["covers"][0]).collect();
         assert_eq!(covers, ["index", "linux/amd64"], "{image}");

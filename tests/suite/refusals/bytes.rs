@@ -20,8 +20,9 @@ async fn verify(root: &Path, verifier: &Verifier, requirement: &Requirement) -> 
     let store = Layout::open(root, &limits)?;
     let selector = Selector { tag: Some(Tag::parse("1").unwrap()), digest: None };
     let requirements = std::slice::from_ref(requirement);
-    let request = VerifyRequest { selector: &selector, verifier, requirements, scope: &Scope::All };
-    job::verify(&request, &Source { store: &store, referrers_from: None, limits: &limits }).await
+    let root = job::resolve(&store, &selector).await?;
+    let request = VerifyRequest { root: &root, verifier, requirements, scope: &Scope::All };
+    Ok(job::verify(&request, &Source::new(&store, &limits)).await)
 }
 
 fn requirement(verifier: &Verifier) -> Requirement {
