@@ -93,6 +93,11 @@ impl Sighting {
 }
 
 impl Location {
+    /// How it is called for people: the file, or the manifest that lists it.
+    pub fn place(&self) -> String {
+        self.file.clone().unwrap_or_else(|| self.manifest.to_string())
+    }
+
     /// Takes in another place of the same document; the preferred layout leads.
     pub fn merge(&mut self, other: &Self) {
         let seen = all_ways(&self.seen, &other.seen);

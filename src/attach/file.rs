@@ -161,7 +161,10 @@ mod tests {
     #[test]
     fn a_file_is_one_document_or_one_a_line() {
         assert_eq!(split_text("{\n \"a\": 1\n}\n").unwrap(), ["{\n \"a\": 1\n}\n"]);
-        assert_eq!(split_text("{\"a\":1}\n\n{\"b\":2}\r\n{\"c\":3}").unwrap(), ["{\"a\":1}", "{\"b\":2}\r", "{\"c\":3}"]);
+        assert_eq!(
+            split_text("{\"a\":1}\n\n{\"b\":2}\r\n{\"c\":3}").unwrap(),
+            ["{\"a\":1}", "{\"b\":2}\r", "{\"c\":3}"]
+        );
     }
 
     #[test]

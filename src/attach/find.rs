@@ -320,7 +320,9 @@ impl Finder {
 
     /// What lists of referrers told about manifests that were not fetched, not counting what was found otherwise.
     pub fn told(&self) -> impl Iterator<Item = &ToldManifest> {
-        self.told.iter().filter(|told| !self.found.iter().any(|found| *found.manifest.digest() == told.descriptor.digest))
+        self.told
+            .iter()
+            .filter(|told| !self.found.iter().any(|found| *found.manifest.digest() == told.descriptor.digest))
     }
 
     /// What was listed and does not count.

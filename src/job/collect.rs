@@ -246,7 +246,7 @@ impl Collected {
         let (blob, content) = match fetched.read(bench.limits) {
             Ok(read) => read,
             Err(failure) => {
-                let manifest = location.manifest.to_string();
+                let manifest = location.place();
                 let rejection = from_failure(&failure, manifest, Some(location.layer.clone()), location.layout);
                 self.rejections.push(Rejection { predicate_type: hint, ..rejection });
                 return Took::Done;
@@ -329,7 +329,7 @@ impl Collected {
         if verified.is_image_signature() {
             let signatures = match signatures_of(&verified, image) {
                 // A file hangs on nothing: it may sign an attestation manifest that is found later.
-                Err(VerifyError::OtherManifest { .. }) if location.file.is_some() => {
+                Err(VerifyError::SubjectMismatch { .. }) if location.file.is_some() => {
                     self.unplaced.push((verified, location));
                     return Ok(());
                 }
@@ -547,7 +547,7 @@ fn rejection(error: &VerifyError, location: &Location, predicate_type: Option<Pr
         _ => (None, None),
     };
     Rejection {
-        manifest: location.manifest.to_string(),
+        manifest: location.place(),
         layer: Some(location.layer.clone()),
         layout: location.layout,
         predicate_type,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::coverage::{CoverageRow, coverage};
 use super::parts::{self, ImagePart, PlatformPart, RejectionEntry};
 use crate::digest::Digest;
 use crate::job::Listed;
@@ -29,7 +30,9 @@ pub struct ListedAttestationEntry {
     pub size: Option<u64>,
     /// The file that it is in, when it lies beside the image.
     pub file: Option<String>,
-    /// What it hangs on, or what a file is about: `index`, `image`, or platforms.
+    /// The manifest that it hangs on, or that a file is about.
+    pub subject: Digest,
+    /// The same for people: `index`, `image`, or platforms.
     pub covers: Vec<String>,
     /// Whether a signature covers it, checked or not.
     pub signed: bool,
@@ -48,7 +51,9 @@ pub struct ListedSignatureEntry {
     pub layout: EvidenceLayout,
     /// The manifest that lists it.
     pub manifest: Digest,
-    /// What it hangs on: `index`, `image`, platforms, or the digest of an attestation manifest.
+    /// The manifest that it hangs on.
+    pub subject: Digest,
+    /// The same for people: `index`, `image`, platforms, or the digest of an attestation manifest.
     pub covers: Vec<String>,
     /// `bundle`, `simple-signing` or `envelope`.
     pub kind: String,
@@ -71,7 +76,9 @@ pub struct ListedAttachmentEntry {
     pub title: Option<String>,
     /// Length in bytes; null like `document`.
     pub size: Option<u64>,
-    /// What it hangs on.
+    /// The manifest that it hangs on.
+    pub subject: Digest,
+    /// The same for people.
     pub covers: Vec<String>,
 }
 
@@ -84,6 +91,8 @@ pub struct ListReport {
     pub image: ImagePart,
     /// Everything in it that can be run.
     pub platforms: Vec<PlatformPart>,
+    /// What is about what: kinds of evidence by parts of the image.
+    pub coverage: Vec<CoverageRow>,
     /// Statements.
     pub attestations: Vec<ListedAttestationEntry>,
     /// Image signatures.
@@ -106,6 +115,7 @@ impl ListReport {
             document: known.document.as_ref().map(|document| document.digest.clone()),
             media_type: known.media_type.clone(),
             size: known.document.as_ref().map(|document| document.size),
+            subject: known.sighting.hangs_on.clone(),
             covers: covers(image, &known.sighting),
             signed: known.signed,
             through_manifest: known.through_manifest,
@@ -116,6 +126,7 @@ impl ListReport {
         let signatures = listed.signatures.iter().map(|known| ListedSignatureEntry {
             layout: known.sighting.layout,
             manifest: known.sighting.manifest.clone(),
+            subject: known.sighting.hangs_on.clone(),
             covers: covers(image, &known.sighting),
             kind: kind(&known.media_type).to_owned(),
             file: known.sighting.file.clone(),
@@ -127,12 +138,14 @@ impl ListReport {
             document: known.document.as_ref().map(|document| document.digest.clone()),
             title: known.title.clone(),
             size: known.document.as_ref().map(|document| document.size),
+            subject: known.sighting.hangs_on.clone(),
             covers: covers(image, &known.sighting),
         });
         Self {
             schema: "attestry/list/v1".to_owned(),
             image: ImagePart { reference, digest: image.digest().clone(), index: image.is_index() },
             platforms: parts::platforms(image),
+            coverage: coverage(listed),
             attestations: attestations.collect(),
             signatures: signatures.collect(),
             attachments: attachments.collect(),

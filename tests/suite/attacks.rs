@@ -85,8 +85,7 @@ impl World {
             through_index: false,
         };
         let verifier = Verifier::new([self.key.public_key().clone()], &self.limits);
-        let request =
-            VerifyRequest { root, verifier: &verifier, requirements: &[requirement], scope: &scope };
+        let request = VerifyRequest { root, verifier: &verifier, requirements: &[requirement], scope: &scope };
         job::verify(&request, &Source::new(&self.store, &self.limits)).await
     }
 

@@ -7,6 +7,8 @@
 )]
 
 mod attacks;
+mod evidence_files;
+mod finding;
 mod fixtures;
 mod independent_reader;
 mod interop;

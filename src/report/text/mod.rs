@@ -3,6 +3,7 @@
 mod attest;
 mod inspect;
 mod list;
+mod matrix;
 mod verify;
 
 pub use attest::human_attest;
