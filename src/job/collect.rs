@@ -140,7 +140,7 @@ impl Collected {
         });
         let wanted = self.within_bounds(wanted.collect(), finder, source.limits);
         let mut fetched = futures_util::stream::iter(self.each_document_once(wanted))
-            .map(|(listings, known)| fetch(listings, known, source))
+            .map(|wanted| fetch(wanted, source))
             .buffered(source.limits.concurrent_requests);
         while let Some((listings, blob)) = fetched.next().await {
             self.remember(&blob, source.limits);
@@ -162,17 +162,17 @@ impl Collected {
 
     /// Puts listings of the same document together. Those that promise another size or type stay apart, so that a lie
     /// about one of them harms no other.
-    fn each_document_once(&self, wanted: Vec<(usize, Descriptor)>) -> Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> {
-        let mut documents: Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> = Vec::new();
+    fn each_document_once(&self, wanted: Vec<(usize, Descriptor)>) -> Vec<Wanted> {
+        let mut documents: Vec<Wanted> = Vec::new();
         let mut places: HashMap<(Digest, u64, MediaType), usize> = HashMap::new();
         for (place, layer) in wanted {
             let key = (layer.digest.clone(), layer.size, layer.media_type.clone());
             match places.get(&key).and_then(|place| documents.get_mut(*place)) {
-                Some((listings, _)) => listings.push((place, layer)),
+                Some(wanted) => wanted.listings.push((place, layer)),
                 None => {
                     let known = self.documents.get(&key).cloned();
                     places.insert(key, documents.len());
-                    documents.push((vec![(place, layer)], known));
+                    documents.push(Wanted { listings: vec![(place, layer)], known });
                 }
             }
         }
@@ -460,10 +460,14 @@ async fn with_bytes(finder: &mut Finder, source: &Source<'_>) -> Image {
     finder.image()
 }
 
-/// Places of a document in the finder's list, and the document.
-type Delivered = (Vec<(usize, Descriptor)>, Result<Blob, Failure>);
+/// A document, and where it stands in the finder's list.
+struct Wanted {
+    listings: Vec<(usize, Descriptor)>,
+    known: Option<Blob>,
+}
 
-async fn fetch(listings: Vec<(usize, Descriptor)>, known: Option<Blob>, source: &Source<'_>) -> Delivered {
+async fn fetch(wanted: Wanted, source: &Source<'_>) -> (Vec<(usize, Descriptor)>, Result<Blob, Failure>) {
+    let Wanted { listings, known } = wanted;
     let blob = match (known, listings.first()) {
         (Some(blob), _) => Ok(blob),
         (None, Some((_, layer))) => source.blob(layer).await.map_err(|error| failure(&error)),

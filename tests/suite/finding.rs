@@ -16,11 +16,11 @@ use attestry::predicate::TypeSelector;
 use attestry::reference::{Selector, Tag};
 use attestry::store::{Memory, Store};
 use attestry::verify::Verifier;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::command::{Scratch, attestry};
 use crate::support::image::{Place, wait};
-use crate::support::registry::TestRegistry;
+use crate::support::registry::{Faults, TestRegistry};
 
 const SPDX: &str = "https://spdx.dev/Document";
 
@@ -154,6 +154,25 @@ fn verify_stops_once_its_demands_are_met_and_asks_for_nothing_twice() {
 }
 
 #[test]
+fn a_thousand_referrers_are_listed_and_searched_to_the_end() {
+    // (accepted)
+    let crowd = Crowd::of(1_000, true);
+    let listed = crowd.list(&[]);
+    assert_eq!(listed["attestations"].as_array().unwrap().len(), 1_000);
+    // One of them counts, wherever it stands.
+    let key = SigningKey::generate_p256().unwrap();
+    crowd.scratch.write("late.pub", key.public_key().to_pem());
+    let store = crowd.place.store();
+    wait(async {
+        let image = store.manifest(&Selector { tag: Some(Tag::parse("1").unwrap()), digest: None }).await.unwrap();
+        attach(&*store, &image, &key, "{\"late\":true}", true).await;
+    });
+    crowd.verify("late.pub").succeeds();
+    let report = crowd.verify("stranger.pub").exits(1).json();
+    assert_eq!(report["rejections"].as_array().unwrap().len(), 1_001);
+}
+
+#[test]
 fn a_document_that_several_manifests_list_is_fetched_once() {
     // (accepted)
     let crowd = Crowd::of(1, true);
@@ -169,7 +188,12 @@ fn a_document_that_several_manifests_list_is_fetched_once() {
         for seed in ["a", "b"] {
             let notes = BTreeMap::from([("seed".to_owned(), seed.to_owned())]);
             let subject = image.descriptor();
-            let blob = artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, &[layer.clone()], Some(&subject), &notes);
+            let blob = artifact_manifest(
+                &MediaType::SIGSTORE_BUNDLE_V03,
+                std::slice::from_ref(&layer),
+                Some(&subject),
+                &notes,
+            );
             store.push_manifest(&Manifest::read(blob, &Limits::default()).unwrap()).await.unwrap();
         }
     });
@@ -178,6 +202,39 @@ fn a_document_that_several_manifests_list_is_fetched_once() {
     assert_eq!(report["attestations"].as_array().unwrap().len(), 1);
     let requests = crowd.requests();
     assert_eq!(requests.iter().filter(|line| line.contains("/blobs/")).count(), 1, "{requests:?}");
+}
+
+#[test]
+fn addresses_in_descriptors_are_never_followed() {
+    // (refused: attestation-missing)
+    let crowd = Crowd::of(0, true);
+    let trap = TestRegistry::start(Faults::default());
+    let key = SigningKey::generate_p256().unwrap();
+    crowd.scratch.write("signer.pub", key.public_key().to_pem());
+    let store = crowd.place.store();
+    wait(async {
+        let image = store.manifest(&Selector { tag: Some(Tag::parse("1").unwrap()), digest: None }).await.unwrap();
+        // A good bundle that is not here, and an address where it is.
+        let bundle = bundle_about(&image, &key, "{}");
+        trap.put_blob(bundle.digest(), &bundle.bytes(1 << 20).unwrap());
+        let address = format!("{}/v2/app/blobs/{}", trap.origin(), bundle.digest());
+        let subject = serde_json::to_value(image.descriptor()).unwrap();
+        let mut layer = serde_json::to_value(Descriptor::of(&bundle)).unwrap();
+        layer["urls"] = json!([address]);
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MediaType::OCI_MANIFEST,
+            "artifactType": MediaType::SIGSTORE_BUNDLE_V03,
+            "config": Descriptor::of(&Blob::of_bytes(MediaType::OCI_EMPTY, &b"{}"[..])),
+            "layers": [layer],
+            "subject": subject,
+        });
+        crowd.registry().put_manifest(None, MediaType::OCI_MANIFEST.as_str(), manifest.to_string().as_bytes());
+    });
+    // The document is not in the registry: nobody can say what it would have shown.
+    let report = crowd.verify("signer.pub").exits(3).json();
+    assert_eq!(report["rejections"][0]["code"], "not-found");
+    assert!(trap.seen().is_empty(), "{:?}", trap.seen());
 }
 
 #[tokio::test]

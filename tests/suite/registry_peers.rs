@@ -6,6 +6,7 @@ use attestry::store::Store;
 use attestry::store::registry::{CredentialSource, Credentials, RegistryOptions};
 
 use crate::store_contract::{contract, open};
+use crate::support::ferro::FerroRegistry;
 use crate::support::peer::{crane_registry, docker_registry, installed, peer};
 
 #[tokio::test]
@@ -33,6 +34,12 @@ async fn docker_registry_with_passwords_keeps_the_contract_and_refuses_strangers
         let subject = attestry::digest::Digest::sha256(b"");
         assert_eq!(store.referrers(&subject).await.unwrap_err().code(), Code::Denied);
     }
+}
+
+#[tokio::test]
+async fn the_registry_of_ferro_oci_server_keeps_the_contract() {
+    let server = FerroRegistry::start();
+    contract(&open(&server.host, RegistryOptions::default())).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use base64::Engine;
 use serde_json::json;
 
 use super::command::files;
+use super::ferro::FerroRegistry;
 use super::peer::{Peer, crane_registry, docker_registry};
 use super::registry::{Faults, TestRegistry};
 use crate::store_contract::open;
@@ -26,6 +27,8 @@ const DIFF_ID: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cd
 pub(crate) enum Place {
     /// With the referrers API.
     InProcess(TestRegistry),
+    /// With the referrers API, as somebody else wrote it.
+    Ferro(FerroRegistry),
     /// Without it.
     Peer(Peer),
     /// A layout folder.
@@ -47,6 +50,7 @@ impl Place {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::InProcess(server) => format!("{}/app", server.host()),
+            Self::Ferro(server) => format!("{}/app", server.host),
             Self::Peer(peer) => format!("{}/app", peer.host),
             Self::Folder(folder) => format!("oci:{}", folder.path().display()),
         }
@@ -59,6 +63,7 @@ impl Place {
     pub(crate) fn store(&self) -> Box<dyn Store> {
         let host = match self {
             Self::InProcess(server) => server.host(),
+            Self::Ferro(server) => &server.host,
             Self::Peer(peer) => &peer.host,
             Self::Folder(folder) => return Box::new(Layout::open(folder.path(), &Limits::default()).unwrap()),
         };
@@ -72,6 +77,7 @@ impl Place {
         };
         match self {
             Self::InProcess(server) => server.content(),
+            Self::Ferro(_) => BTreeMap::new(),
             Self::Peer(peer) => named(files(peer.folder.path())),
             Self::Folder(folder) => named(files(folder.path())),
         }
@@ -105,10 +111,10 @@ impl Place {
     }
 }
 
-/// One registry with the referrers API and those without that are installed.
+/// Two registries with the referrers API and those without that are installed.
 pub(crate) fn registries() -> Vec<Place> {
     let peers = [docker_registry(None), crane_registry()].into_iter().flatten().map(Place::Peer);
-    [Place::in_process()].into_iter().chain(peers).collect()
+    [Place::in_process(), Place::Ferro(FerroRegistry::start())].into_iter().chain(peers).collect()
 }
 
 /// Registries, and a layout folder.

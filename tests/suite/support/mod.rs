@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod command;
+pub(crate) mod ferro;
 pub(crate) mod image;
 pub(crate) mod peer;
 pub(crate) mod program;
