@@ -214,7 +214,7 @@ impl Collected {
             _ => hint,
         };
         let result = if found.second_level {
-            self.take_second_level(found, &content, blob, finder, bench.verifier)
+            self.take_second_level(found, &content, blob, &location, finder, bench.verifier)
         } else {
             self.take_first_level(found, content, blob, location.clone(), image, bench.verifier)
         };
@@ -232,6 +232,7 @@ impl Collected {
         found: &FoundManifest,
         content: &AttachedContent,
         blob: &Blob,
+        location: &Location,
         finder: &Finder,
         verifier: &Verifier,
     ) -> Result<(), VerifyError> {
@@ -241,7 +242,7 @@ impl Collected {
             return Ok(());
         }
         let bytes = about.manifest.bytes();
-        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes))?;
+        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes), location)?;
         self.keep_signature(signature);
         Ok(())
     }
@@ -272,17 +273,17 @@ impl Collected {
             AttachedContent::Bundle(bundle) if matches!(bundle.content(), BundleContent::Envelope(_)) => {
                 reading_again(blob, |again| verifier.verify_bundle_while(bundle, again))?
             }
-            AttachedContent::Envelope(envelope) => {
-                reading_again(blob, |again| verifier.verify_envelope_while(envelope, again))?
+            AttachedContent::Envelope(attached) => {
+                reading_again(blob, |again| verifier.verify_attached_envelope(attached, again))?
             }
             AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
-                let signature = sign_of(&content, blob, &found.hangs_on, image, verifier)?;
+                let signature = sign_of(&content, blob, &location, image, verifier)?;
                 self.keep_signature(signature);
                 return Ok(());
             }
         };
         if verified.is_image_signature() {
-            let signatures = signatures_of(&verified, image)?;
+            let signatures = signatures_of(&verified, image, &location)?;
             signatures.into_iter().for_each(|signature| self.keep_signature(signature));
             return Ok(());
         }
@@ -334,12 +335,7 @@ impl Collected {
 
     /// The same signature a second time adds nothing: anybody can attach a good one ten thousand times.
     fn keep_signature(&mut self, signature: ImageSignature) {
-        let known = self.evidence.signatures.iter().any(|known| {
-            known.about() == signature.about()
-                && known.signers() == signature.signers()
-                && known.unchecked() == signature.unchecked()
-        });
-        if !known {
+        if !self.evidence.signatures.iter().any(|known| known.is_same_as(&signature)) {
             self.evidence.signatures.push(signature);
         }
     }
@@ -350,7 +346,7 @@ impl Collected {
         let twin = self.evidence.attestations.iter_mut().find(|known| {
             known.location().layer == attestation.location().layer
                 && known.verified().signers() == attestation.verified().signers()
-                && known.verified().hop() == attestation.verified().hop()
+                && known.verified().hop().through() == attestation.verified().hop().through()
                 && known.about() == attestation.about()
         });
         match twin {
@@ -415,20 +411,27 @@ async fn fetch(place: usize, layer: Descriptor, source: &Source<'_>) -> Fetched 
 fn sign_of(
     content: &AttachedContent,
     blob: &Blob,
-    hangs_on: &Digest,
+    location: &Location,
     image: &Image,
     verifier: &Verifier,
 ) -> Result<ImageSignature, VerifyError> {
+    let hangs_on = &location.hangs_on;
     let bytes =
         image.digests().into_iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| bytes.cloned());
-    verifier.verify_image_signature(content, blob, hangs_on, bytes.as_ref())
+    verifier.verify_image_signature(content, blob, hangs_on, bytes.as_ref(), location)
 }
 
 /// A signing statement may be about the image and about several of its parts.
-fn signatures_of(verified: &VerifiedStatement, image: &Image) -> Result<Vec<ImageSignature>, VerifyError> {
+fn signatures_of(
+    verified: &VerifiedStatement,
+    image: &Image,
+    location: &Location,
+) -> Result<Vec<ImageSignature>, VerifyError> {
     let digests = image.digests();
-    let signatures: Vec<ImageSignature> =
-        digests.iter().filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes).ok()).collect();
+    let signatures: Vec<ImageSignature> = digests
+        .iter()
+        .filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes, location).ok())
+        .collect();
     if signatures.is_empty() {
         let subjects = verified.statement().subjects();
         let about = subjects.iter().filter_map(Subject::digest).collect();

@@ -132,7 +132,8 @@ impl DocumentReport {
                         .collect(),
                 };
             }
-            AttachedContent::Envelope(envelope) => {
+            AttachedContent::Envelope(attached) => {
+                let envelope = attached.envelope();
                 report.form = "envelope".to_owned();
                 let entries = envelope.signatures().iter();
                 report.signatures = entries

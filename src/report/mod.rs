@@ -3,6 +3,7 @@
 //! The types here are the JSON. `schemas/` holds the schema of each, generated from the types; a test fails on drift.
 
 mod attest;
+mod chain;
 mod inspect;
 mod list;
 mod parts;
@@ -10,6 +11,7 @@ mod text;
 mod verify;
 
 pub use attest::{AttachedEntry, AttestReport, PlannedTag, WarningEntry};
+pub use chain::LinkEntry;
 pub use inspect::{DocumentReport, InspectReport, KeyReport, SignatureEntry};
 pub use list::{ListReport, ListedAttachmentEntry, ListedAttestationEntry, ListedSignatureEntry};
 pub use parts::{ImagePart, PlatformPart, RejectionEntry, SignerEntry};
