@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::intoto::{Statement, Subject};
 use crate::limits::Limits;
 use crate::media_type::PredicateType;
-use crate::sigstore::{BundleContent, VerificationMaterial};
+use crate::sigstore::{BundleContent, CosignMaterial, VerificationMaterial};
 use crate::verify::{AttachedContent, AttachedError};
 
 /// A signature as a document carries it.
@@ -40,6 +40,8 @@ pub struct DocumentReport {
     pub signatures: Vec<SignatureEntry>,
     /// `public key`, `certificate` or null.
     pub material: Option<String>,
+    /// Certificates that came with it, those of a chain included.
+    pub certificates: usize,
     /// Transparency log entries that came with it.
     pub log_entries: usize,
     /// Timestamps that came with it.
@@ -102,6 +104,7 @@ impl DocumentReport {
             subjects: statement.as_ref().map(Statement::subjects).unwrap_or_default().iter().map(subject).collect(),
             signatures: Vec::new(),
             material: None,
+            certificates: 0,
             log_entries: 0,
             timestamps: 0,
         };
@@ -115,8 +118,9 @@ impl DocumentReport {
                         report.material = Some("public key".to_owned());
                         hint.clone()
                     }
-                    VerificationMaterial::Certificates(_) => {
+                    VerificationMaterial::Certificates(certificates) => {
                         report.material = Some("certificate".to_owned());
+                        report.certificates = certificates.len();
                         None
                     }
                 };
@@ -135,6 +139,7 @@ impl DocumentReport {
             AttachedContent::Envelope(attached) => {
                 let envelope = attached.envelope();
                 report.form = "envelope".to_owned();
+                report.take_cosign(attached.material());
                 let entries = envelope.signatures().iter();
                 report.signatures = entries
                     .map(|known| SignatureEntry { hint: known.keyid.clone(), bytes: known.signature.len() })
@@ -142,12 +147,25 @@ impl DocumentReport {
             }
             AttachedContent::SimpleSigning(signing) => {
                 report.form = "simple signing".to_owned();
+                report.take_cosign(signing.material());
+                let entry = |bytes| SignatureEntry { hint: None, bytes };
+                report.signatures = signing.signature_bytes().map(entry).into_iter().collect();
                 report.subjects = signing.unverified_about().iter().map(ToString::to_string).collect();
             }
             AttachedContent::UnsignedStatement(_) => report.form = "statement, unsigned".to_owned(),
             AttachedContent::Other => {}
         }
         Ok(report)
+    }
+
+    /// Takes in what cosign keeps beside a signature.
+    fn take_cosign(&mut self, material: &CosignMaterial) {
+        if material.certificate().is_some() {
+            self.material = Some("certificate".to_owned());
+        }
+        self.certificates = material.certificate().into_iter().count() + material.chain().len();
+        self.log_entries = material.log_entry().into_iter().count();
+        self.timestamps = material.timestamp().into_iter().count();
     }
 }
 

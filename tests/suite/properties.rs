@@ -389,7 +389,7 @@ fn keys_always_answer_and_a_changed_key_is_another_key() {
 }
 
 /// A folder of the corpora, or `None` with a word about it.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ATTESTRY_CORPORA").map_or_else(|| PathBuf::from("../shared/corpora"), PathBuf::from);
     let folder = root.join(name);
     let there = folder.is_dir();

@@ -56,9 +56,15 @@ fn human_document(text: &mut String, document: &DocumentReport) {
             .map_or_else(|| "no key hint".to_owned(), |hint| format!("key hint {}", clean(hint)));
         let _ = writeln!(text, "  signature    {} bytes, {hint}", signature.bytes);
     }
-    if let Some(material) = &document.material {
+    let nothing = document.certificates + document.log_entries + document.timestamps == 0;
+    if document.material.is_some() || !nothing {
+        let kind = match (document.material.as_deref(), document.certificates) {
+            (None, 0) => "no certificate".to_owned(),
+            (Some(material), 0) => material.to_owned(),
+            (_, number) => count(number, "certificate", "certificates"),
+        };
         let logs = count(document.log_entries, "log entry", "log entries");
         let times = count(document.timestamps, "timestamp", "timestamps");
-        let _ = writeln!(text, "  material     {material}, {logs}, {times}");
+        let _ = writeln!(text, "  material     {kind}, {logs}, {times}");
     }
 }
