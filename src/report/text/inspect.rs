@@ -30,6 +30,12 @@ pub fn human_inspect(report: &InspectReport) -> String {
 
 fn human_document(text: &mut String, document: &DocumentReport) {
     let _ = writeln!(text, "\n{} {}   {} bytes", document.form, document.digest.short(), document.size);
+    if let (Some(layout), Some(manifest)) = (document.layout, &document.manifest) {
+        let _ = writeln!(text, "  found in     {layout} {}", manifest.short());
+    }
+    if let (Some(code), Some(message)) = (document.code, &document.message) {
+        let _ = writeln!(text, "  unreadable   {code}: {}", clean(message));
+    }
     if let Some(predicate_type) = &document.predicate_type {
         let (title, uri) = (title(Some(predicate_type)), clean(predicate_type.as_str()));
         let _ = match title == uri {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::scene::{ENVELOPE, IN_TOTO, Report, Scene, TYPE, envelope, signature, statement, text};
 use crate::properties::corpus;
 use crate::support::command::{Scratch, attestry, files, oci};
+use crate::support::image::Place;
+use crate::support::peer::{installed, peer};
 
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
@@ -234,4 +236,103 @@ fn an_attestation_that_cosign_signed_without_a_key_says_so() {
     assert_eq!((&document["form"], &document["material"]), (&json!("envelope"), &json!("certificate")));
     assert_eq!((&document["log_entries"], &document["certificates"]), (&json!(1), &json!(3)), "{document}");
     assert!(files(&folder) == before);
+}
+
+/// A DER value.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let length = body.len();
+    let mut value = vec![tag];
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => value.push(short),
+        Ok(long) => value.extend([0x81, long]),
+        Err(_) => value.extend([0x82, u8::try_from(length >> 8).unwrap(), u8::try_from(length & 0xff).unwrap()]),
+    }
+    value.extend(body);
+    value
+}
+
+/// A certificate that a P-256 key makes of itself. Source: RFC 5280, section 4.1.
+fn certificate_of(key: &attestry::crypto::SigningKey) -> String {
+    const SEQUENCE: u8 = 0x30;
+    // 1.2.840.10045.4.3.2, ecdsa-with-SHA256; 2.5.4.3, the common name.
+    let algorithm = der(SEQUENCE, &[&der(0x06, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]])]);
+    let common_name = der(SEQUENCE, &[&der(0x06, &[&[0x55, 0x04, 0x03]]), &der(0x0c, &[b"test"])]);
+    let name = der(SEQUENCE, &[&der(0x31, &[&common_name])]);
+    let validity = der(SEQUENCE, &[&der(0x17, &[b"200101000000Z"]), &der(0x17, &[b"490101000000Z"])]);
+    let pem = key.public_key().to_pem();
+    let spki = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+    let (version, number) = (der(0xa0, &[&der(0x02, &[&[2]])]), der(0x02, &[&[1]]));
+    let signed = der(SEQUENCE, &[&version, &number, &algorithm, &name, &validity, &name, &spki]);
+    let bits = der(0x03, &[&[0], &signature(key, &signed)]);
+    let body = STANDARD.encode(der(SEQUENCE, &[&signed, &algorithm, &bits]));
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+}
+
+#[test]
+fn what_cosign_signs_with_a_key_and_its_certificate_counts_by_the_key() {
+    // (accepted; refused: material-unsupported)
+    if !installed("cosign") {
+        return;
+    }
+    let scene = Scene::empty();
+    let place = Place::in_process();
+    let pinned = format!("{}@{}", place.name(), place.push_index("1").digest());
+    let (certificate, predicate) =
+        (scene.file("certificate.pem", certificate_of(&scene.team)), scene.at("predicate.json"));
+    let (key, prefix) = (scene.at("team.key"), scene.at("imported"));
+    peer("cosign", ["import-key-pair", "--key", &key, "--output-key-prefix", &prefix]).succeeds();
+    let key = format!("{prefix}.key");
+    let common = [
+        "--certificate",
+        &certificate,
+        "--use-signing-config=false",
+        "--new-bundle-format=false",
+        "--tlog-upload=false",
+        "--allow-http-registry",
+        "--key",
+        &key,
+    ];
+    for verb in [&["attest", "--type", TYPE, "--predicate", &predicate][..], &["sign"]] {
+        peer("cosign", [verb, &common[..], &[&pinned]].concat()).succeeds();
+    }
+    for wanted in [TYPE, "signature"] {
+        for (key, code) in [("team.pub", 0), ("other.pub", 1)] {
+            let key = scene.at(key);
+            let ran = attestry(["verify", &pinned, "--key", &key, "--type", wanted, "--output", "json"]).exits(code);
+            let rejections = ran.json()["rejections"].as_array().unwrap().clone();
+            assert!(rejections.iter().all(|entry| entry["code"] == "material-unsupported"), "{rejections:#?}");
+            assert_eq!(rejections.is_empty(), code == 0);
+        }
+    }
+    let report = attestry(["inspect", &pinned, "--output", "json"]).succeeds().json();
+    for document in report["documents"].as_array().unwrap() {
+        assert_eq!((&document["material"], &document["certificates"]), (&json!("certificate"), &json!(1)));
+    }
+}
+
+#[test]
+fn inspect_says_what_came_with_a_document_and_which_one_cannot_be_read() {
+    // (accepted; refused: material-invalid)
+    let Some(notes) = everything() else { return };
+    let mut scene = Scene::new();
+    let good = Form::Attestation.layer(&scene, &scene.team, &notes);
+    keep(&mut scene, Form::Attestation, &[good]);
+    let signature = Form::Signature.layer(&scene, &scene.team, &json!({TIMESTAMP: notes[TIMESTAMP]}));
+    keep(&mut scene, Form::Signature, &[signature]);
+    let reference = scene.reference();
+    let ended = scene.run_in_vain(&["inspect", &reference]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.out.contains("NOT VERIFIED"), "{}", ended.out);
+    assert!(ended.out.contains("  material     3 certificates, 1 log entry, 1 timestamp\n"), "{}", ended.out);
+    assert!(ended.out.contains("  material     no certificate, 0 log entries, 1 timestamp\n"), "{}", ended.out);
+    assert_eq!(ended.out.matches("  found in     tag sha256:").count(), 2, "{}", ended.out);
+    let mut scene = Scene::new();
+    let good = Form::Attestation.layer(&scene, &scene.team, &notes);
+    let broken = Form::Attestation.layer(&scene, &scene.other, &json!({CERTIFICATE: "x"}));
+    keep(&mut scene, Form::Attestation, &[good, broken]);
+    let ended = scene.run_in_vain(&["inspect", &scene.reference()]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.out.contains("  unreadable   material-invalid: the annotation "), "{}", ended.out);
+    assert!(ended.out.contains("  material     3 certificates, 1 log entry, 1 timestamp\n"), "{}", ended.out);
 }
