@@ -299,13 +299,18 @@ impl Collected {
     fn resolve_bare(&mut self, image: &Image) {
         let mut new = Vec::new();
         for bare in &mut self.bare {
-            let fresh = self.evidence.signatures.get(bare.tried..).unwrap_or_default();
+            let (tried, fresh) = self.evidence.signatures.split_at(bare.tried.min(self.evidence.signatures.len()));
             bare.tried = self.evidence.signatures.len();
             let is_image = image.digests().iter().any(|(digest, _)| *digest == bare.manifest.digest());
             for signature in fresh.iter().filter(|_| !is_image) {
                 let direct = signature.about() == bare.manifest.digest();
                 let through_index = self.through_index && image.is_index() && signature.about() == image.digest();
                 if !direct && !through_index {
+                    continue;
+                }
+                // One is enough of those that prove the same: each reads the statement once more.
+                let earlier = fresh.iter().take_while(|known| !std::ptr::eq(*known, signature));
+                if tried.iter().chain(earlier).any(|known| known.proves_the_same_as(signature)) {
                     continue;
                 }
                 let (statement, blob) = (bare.statement.clone(), &bare.blob);

@@ -153,13 +153,16 @@ impl ImageSignature {
         &self.location
     }
 
-    /// Whether another one says nothing that this one does not: who signs what, in which form and layout.
+    /// Whether another one proves the same: who signs what, with as much left unchecked.
+    pub(crate) fn proves_the_same_as(&self, other: &Self) -> bool {
+        self.about == other.about && self.signers == other.signers && self.unchecked == other.unchecked
+    }
+
+    /// Whether another one adds nothing to a report: it proves the same, in the same form and layout.
     ///
     /// Two documents are not told apart: anybody can write one signature down in ten thousand ways.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        self.about == other.about
-            && self.signers == other.signers
-            && self.unchecked == other.unchecked
+        self.proves_the_same_as(other)
             && self.document.form == other.document.form
             && self.location.layout == other.location.layout
     }

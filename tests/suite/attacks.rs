@@ -495,3 +495,29 @@ async fn a_statement_counts_through_an_index_only_when_that_lists_its_manifest_a
         assert_eq!(through(&good, signed), Err(Code::SubjectMismatch));
     }
 }
+
+#[tokio::test]
+async fn a_signature_over_an_attestation_manifest_that_is_kept_in_many_ways_makes_one_attestation() {
+    // (accepted) One envelope, wrapped in a bundle and bare, under a tag and as referrers, ten times over.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = (MediaType::IN_TOTO, world.statement(&leaf).payload().clone());
+    let carrier = world.artifact("carrier", &[statement], Some(&leaf.descriptor())).await;
+    let subject = Subject::new(None, carrier.digest());
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let sign = Statement::new(vec![subject], sign, &Content::from("{}"));
+    let envelope = world.envelope(PayloadType::IN_TOTO, sign.payload().clone()).await;
+    let bundle = sign_statement(&sign, &world.key, &world.limits).unwrap().to_content();
+    for copy in 0..10 {
+        let layer = (MediaType::SIGSTORE_BUNDLE_V03, bundle.clone());
+        world.artifact(&copy.to_string(), &[layer], Some(&carrier.descriptor())).await;
+        world.hang(envelope.clone().annotated("copy", copy.to_string()), &carrier).await;
+    }
+    let tagged = world.read(artifact_manifest(&MediaType::new("x/y"), &[envelope], None, &BTreeMap::new()));
+    world.tag(&carrier, "sig", &tagged).await;
+    // An unmet demand has looked everywhere.
+    let verified = world.verify(&leaf, Wanted::ImageSignature, Scope::All).await;
+    assert!(!verified.verdict.is_accepted());
+    let evidence = &verified.collected.evidence;
+    assert_eq!((evidence.attestations.len(), evidence.signatures.len()), (1, 3));
+}

@@ -253,6 +253,10 @@ fn a_signature_over_an_attestation_manifest_counts_for_the_statements_in_it() {
         let used = report["requirements"][place]["attestations"][0].as_u64().unwrap();
         let used = &report["attestations"][usize::try_from(used).unwrap()];
         assert_eq!((&used["manifest"], &used["through"]), (&json!(manifest), &json!(manifest)));
+        let chain = links(used);
+        assert_eq!(chain[0], "bundle in referrer fc7eaa7565e3");
+        assert_eq!((chain[1].as_str(), chain[4].as_str()), ("attestation-manifest 66c9483b6de0", AMD64));
+        bytes_are_those_of(&[root.join("images").join(image)], &used["chain"]);
     }
     // The manifest of the other platform is not signed.
     let report = verify(&root, &key(&root), image, None, &[&both[..], &[ARM64]].concat()).exits(1).json();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::scene::{BUNDLE, IN_TOTO, INDEX, MANIFEST, Report, Scene, TYPE, bundle, message_bundle, statement, text};
+use crate::support::peer::{installed, peer};
 
 /// An index of one platform with an attestation manifest that holds one bare statement.
 struct Built {
@@ -336,4 +337,35 @@ fn a_statement_about_one_platform_does_not_count_for_another_however_it_is_carri
     scene.verify(&["--platform", "linux/arm64"]).refused("platform-missing", None);
     let report = scene.verify(&[]);
     assert_eq!(report.refused("platform-missing", None).json["attestations"][0]["covers"], json!(["linux/amd64"]));
+}
+
+#[test]
+fn a_message_signature_that_cosign_makes_over_a_manifest_signs_it() {
+    // (accepted; refused: signature-invalid)
+    if !installed("cosign") {
+        return;
+    }
+    let scene = Scene::new();
+    let prefix = scene.at("imported");
+    peer("cosign", ["import-key-pair", "--key", &scene.at("team.key"), "--output-key-prefix", &prefix]).succeeds();
+    let config = scene.file("config.json", peer("cosign", ["signing-config", "create"]).succeeds().text());
+    let root = scene.file("root.json", peer("cosign", ["trusted-root", "create"]).succeeds().text());
+    let (key, bundle) = (format!("{prefix}.key"), scene.at("bundle.json"));
+    let manifest = scene.file_of(&scene.image).display().to_string();
+    let with = ["--signing-config", &config, "--trusted-root", &root, "--bundle", &bundle];
+    peer("cosign", [&["sign-blob", "--yes", "--key", &key][..], &with, &[&manifest]].concat()).succeeds();
+    scene.hang(&scene.image, BUNDLE, std::fs::read(&bundle).unwrap());
+    let report = scene.verify_as("signature", &[]);
+    assert_eq!(report.accepted().json["signatures"][0]["form"], "message-signature");
+    // A statement that hangs beside it is not signed by it.
+    scene.hang(&scene.image, IN_TOTO, statement(TYPE, &[&scene.image]));
+    scene.verify(&[]).refused("attestation-missing", Some("unsigned"));
+    // The same bundle on another image.
+    let mut other = Scene::empty();
+    let image = other.image("another");
+    other.tag("1", &image);
+    other.hang(&image, BUNDLE, std::fs::read(&bundle).unwrap());
+    let (reference, key) = (other.reference(), scene.at("team.pub"));
+    let arguments = ["verify", &reference, "--key", &key, "--type", "signature", "--output", "json"];
+    Report::of(other.run_in_vain(&arguments)).refused("attestation-missing", Some("signature-invalid"));
 }
