@@ -70,6 +70,7 @@ codes! {
     Unsigned = "unsigned", "no signature covers the statement";
     ReferrerSubjectMismatch = "referrer-subject-mismatch", "a listed referrer points at another manifest";
     MaterialUnsupported = "material-unsupported", "the bundle is signed by a certificate, and only keys were given";
+    MaterialInvalid = "material-invalid", "what came with a signature for checking it cannot be read";
     // Verdicts.
     AttestationMissing = "attestation-missing", "nothing attached meets the demand";
     PlatformMissing = "platform-missing", "a platform of the image is not covered";

@@ -30,6 +30,10 @@ pub struct Limits {
     pub layers: usize,
     /// Signatures in one envelope. Ten signers are many.
     pub signatures: usize,
+    /// Bytes of one annotation that carries a certificate, a log entry or a timestamp. The largest seen has 3.3 KiB.
+    pub annotation_bytes: usize,
+    /// Certificates of one chain. Public authorities have two, private ones some more.
+    pub certificates: usize,
     /// Subjects of one statement. BuildKit names every file of a `local` export.
     pub subjects: usize,
     /// Documents of one file of evidence. GitHub gives up to 100 a page; release files hold a few hundred lines.
@@ -75,6 +79,8 @@ impl Default for Limits {
             evidence_bytes: 4 << 30,
             layers: 512,
             signatures: 64,
+            annotation_bytes: 256 << 10,
+            certificates: 16,
             subjects: 100_000,
             file_documents: 10_000,
             referrers: 10_000,

@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 use crate::report::{DocumentReport, InspectReport, KeyReport, ListReport, human_inspect};
-use crate::verify::AttachedContent;
+use crate::verify::{AttachedContent, AttachedError};
 
 pub(super) async fn run(options: &InspectOptions, common: &Common, ui: &Ui) -> Result<Exit, CliError> {
     let limits = Limits::default();
@@ -24,7 +24,9 @@ pub(super) async fn run(options: &InspectOptions, common: &Common, ui: &Ui) -> R
         inspect_image(options, common, &limits, ui).await?
     };
     ui.report(&report, human_inspect)?;
-    Ok(Exit::Done)
+    // What cannot be read takes nothing else with it, and is not hidden by it either.
+    let readable = report.documents.iter().all(|document| document.code.is_none());
+    Ok(if readable { Exit::Done } else { Exit::No })
 }
 
 fn inspect_file(path: &str, limits: &Limits) -> Result<InspectReport, CliError> {
@@ -36,7 +38,7 @@ fn inspect_file(path: &str, limits: &Limits) -> Result<InspectReport, CliError> 
     }
     let blob = Blob::new(MediaType::OCTET_STREAM, content).map_err(JobError::Content)?;
     let layer = Descriptor::of(&blob);
-    report.documents.push(document(&blob, &layer, limits)?);
+    report.documents.push(document(&blob, &layer, limits).map_err(JobError::Attached)?);
     Ok(report)
 }
 
@@ -45,10 +47,9 @@ fn public_key(content: &Content) -> Option<PublicKey> {
     PublicKey::from_pem(std::str::from_utf8(bytes).ok()?).ok()
 }
 
-fn document(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<DocumentReport, CliError> {
-    let content = AttachedContent::read(blob, layer, limits).map_err(JobError::Attached)?;
-    let report = DocumentReport::of(&content, blob.digest(), blob.size(), limits);
-    Ok(report.map_err(JobError::Attached)?)
+fn document(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<DocumentReport, AttachedError> {
+    let content = AttachedContent::read(blob, layer, limits)?;
+    DocumentReport::of(&content, blob.digest(), blob.size(), limits)
 }
 
 async fn inspect_image(
@@ -69,7 +70,9 @@ async fn inspect_image(
     for (location, media_type) in statements.chain(signatures) {
         let Some(location) = location else { continue };
         let (blob, layer) = job::read_document(&location, media_type, &source).await?;
-        report.documents.push(document(&blob, &layer, limits)?);
+        let document = document(&blob, &layer, limits)
+            .unwrap_or_else(|error| DocumentReport::unreadable(&error, blob.digest(), blob.size()));
+        report.documents.push(document.found_at(&location));
     }
     report.image = Some(ListReport::new(located.reference.to_string(), &listed));
     Ok(report)

@@ -259,7 +259,7 @@ impl Collected {
             _ => hint,
         };
         let result = if found.second_level {
-            self.take_second_level(found, &content, blob, finder, bench.verifier)
+            self.take_second_level(found, &content, blob, &location, finder, bench.verifier)
         } else {
             self.take_first_level(found, content, blob, location.clone(), image, bench.verifier)
         };
@@ -277,6 +277,7 @@ impl Collected {
         found: &FoundManifest,
         content: &AttachedContent,
         blob: &Blob,
+        location: &Location,
         finder: &Finder,
         verifier: &Verifier,
     ) -> Result<(), VerifyError> {
@@ -286,7 +287,7 @@ impl Collected {
             return Ok(());
         }
         let bytes = about.manifest.bytes();
-        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes))?;
+        let signature = verifier.verify_image_signature(content, blob, &found.hangs_on, Some(bytes), location)?;
         self.keep_signature(signature);
         Ok(())
     }
@@ -317,17 +318,17 @@ impl Collected {
             AttachedContent::Bundle(bundle) if matches!(bundle.content(), BundleContent::Envelope(_)) => {
                 reading_again(blob, |again| verifier.verify_bundle_while(bundle, again))?
             }
-            AttachedContent::Envelope(envelope) => {
-                reading_again(blob, |again| verifier.verify_envelope_while(envelope, again))?
+            AttachedContent::Envelope(attached) => {
+                reading_again(blob, |again| verifier.verify_attached_envelope(attached, again))?
             }
             AttachedContent::Bundle(_) | AttachedContent::SimpleSigning(_) => {
-                let signature = sign_of(&content, blob, found, image, verifier)?;
+                let signature = sign_of(&content, blob, &location, image, verifier)?;
                 self.keep_signature(signature);
                 return Ok(());
             }
         };
         if verified.is_image_signature() {
-            let signatures = match signatures_of(&verified, image) {
+            let signatures = match signatures_of(&verified, image, &location) {
                 // A file hangs on nothing: it may sign an attestation manifest that is found later.
                 Err(VerifyError::SubjectMismatch { .. }) if location.file.is_some() => {
                     self.unplaced.push((verified, location));
@@ -351,13 +352,18 @@ impl Collected {
         self.place_signatures();
         let mut new = Vec::new();
         for bare in &mut self.bare {
-            let fresh = self.evidence.signatures.get(bare.tried..).unwrap_or_default();
+            let (tried, fresh) = self.evidence.signatures.split_at(bare.tried.min(self.evidence.signatures.len()));
             bare.tried = self.evidence.signatures.len();
             let is_image = image.digests().iter().any(|(digest, _)| *digest == bare.manifest.digest());
             for signature in fresh.iter().filter(|_| !is_image) {
                 let direct = signature.about() == bare.manifest.digest();
                 let through_index = self.through_index && image.is_index() && signature.about() == image.digest();
                 if !direct && !through_index {
+                    continue;
+                }
+                // One is enough of those that prove the same: each reads the statement once more.
+                let earlier = fresh.iter().take_while(|known| !std::ptr::eq(*known, signature));
+                if tried.iter().chain(earlier).any(|known| known.proves_the_same_as(signature)) {
                     continue;
                 }
                 let (statement, blob) = (bare.statement.clone(), &bare.blob);
@@ -388,9 +394,10 @@ impl Collected {
     /// Ties image signatures in files to the attestation manifests that they name.
     fn place_signatures(&mut self) {
         let mut placed = Vec::new();
-        self.unplaced.retain(|(statement, _)| {
+        self.unplaced.retain(|(statement, location)| {
             let signatures = self.bare.iter().filter_map(|bare| {
-                statement.as_image_signature(bare.manifest.digest(), Some(bare.manifest.bytes())).ok()
+                let manifest = &bare.manifest;
+                statement.as_image_signature(manifest.digest(), Some(manifest.bytes()), location).ok()
             });
             let before = placed.len();
             placed.extend(signatures);
@@ -401,12 +408,7 @@ impl Collected {
 
     /// The same signature a second time adds nothing: anybody can attach a good one ten thousand times.
     fn keep_signature(&mut self, signature: ImageSignature) {
-        let known = self.evidence.signatures.iter().any(|known| {
-            known.about() == signature.about()
-                && known.signers() == signature.signers()
-                && known.unchecked() == signature.unchecked()
-        });
-        if !known {
+        if !self.evidence.signatures.iter().any(|known| known.is_same_as(&signature)) {
             self.evidence.signatures.push(signature);
         }
     }
@@ -417,7 +419,7 @@ impl Collected {
         let twin = self.evidence.attestations.iter_mut().find(|known| {
             known.location().layer == attestation.location().layer
                 && known.verified().signers() == attestation.verified().signers()
-                && known.verified().hop() == attestation.verified().hop()
+                && known.verified().hop().through() == attestation.verified().hop().through()
                 && known.about() == attestation.about()
         });
         match twin {
@@ -482,17 +484,17 @@ async fn fetch(wanted: Wanted, source: &Source<'_>) -> (Vec<(usize, Descriptor)>
 fn sign_of(
     content: &AttachedContent,
     blob: &Blob,
-    found: &FoundManifest,
+    location: &Location,
     image: &Image,
     verifier: &Verifier,
 ) -> Result<ImageSignature, VerifyError> {
     let digests = image.digests();
     let of = |hangs_on: &Digest| {
         let bytes = digests.iter().find(|(digest, _)| *digest == hangs_on).and_then(|(_, bytes)| *bytes);
-        verifier.verify_image_signature(content, blob, hangs_on, bytes)
+        verifier.verify_image_signature(content, blob, hangs_on, bytes, location)
     };
-    let first = of(&found.hangs_on);
-    if first.is_ok() || found.file().is_none() {
+    let first = of(&location.hangs_on);
+    if first.is_ok() || location.file.is_none() {
         return first;
     }
     // A file hangs on nothing: it may sign any part of the image.
@@ -500,10 +502,16 @@ fn sign_of(
 }
 
 /// A signing statement may be about the image and about several of its parts.
-fn signatures_of(verified: &VerifiedStatement, image: &Image) -> Result<Vec<ImageSignature>, VerifyError> {
+fn signatures_of(
+    verified: &VerifiedStatement,
+    image: &Image,
+    location: &Location,
+) -> Result<Vec<ImageSignature>, VerifyError> {
     let digests = image.digests();
-    let signatures: Vec<ImageSignature> =
-        digests.iter().filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes).ok()).collect();
+    let signatures: Vec<ImageSignature> = digests
+        .iter()
+        .filter_map(|(digest, bytes)| verified.as_image_signature(digest, *bytes, location).ok())
+        .collect();
     if signatures.is_empty() {
         let subjects = verified.statement().subjects();
         let about = subjects.iter().filter_map(Subject::digest).collect();

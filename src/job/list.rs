@@ -326,12 +326,17 @@ fn claimed_signers(content: &AttachedContent) -> Vec<ClaimedSigner> {
         Some(hint) => ClaimedSigner(format!("key {hint}")),
         None => ClaimedSigner("a key without a hint".to_owned()),
     };
+    let by_certificate = || vec![ClaimedSigner("a certificate".to_owned())];
     match content {
         AttachedContent::Bundle(bundle) => match bundle.material() {
             VerificationMaterial::PublicKey { hint } => vec![key(hint)],
-            VerificationMaterial::Certificates(_) => vec![ClaimedSigner("a certificate".to_owned())],
+            VerificationMaterial::Certificates(_) => by_certificate(),
         },
-        AttachedContent::Envelope(envelope) => envelope.signatures().iter().map(|known| key(&known.keyid)).collect(),
+        AttachedContent::Envelope(attached) if attached.material().certificate().is_some() => by_certificate(),
+        AttachedContent::Envelope(attached) => {
+            attached.envelope().signatures().iter().map(|known| key(&known.keyid)).collect()
+        }
+        AttachedContent::SimpleSigning(signing) if signing.material().certificate().is_some() => by_certificate(),
         AttachedContent::SimpleSigning(_) => vec![key(&None)],
         AttachedContent::UnsignedStatement(_) | AttachedContent::Other => Vec::new(),
     }

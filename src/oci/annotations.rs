@@ -28,6 +28,12 @@ pub const COSIGN_PREDICATE_TYPE: &str = "predicateType";
 pub const COSIGN_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// PEM certificate beside a signature. Source: cosign SIGNATURE_SPEC.md.
 pub const COSIGN_CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+/// PEM certificates that lead from [`COSIGN_CERTIFICATE`] to a root. Source: cosign SIGNATURE_SPEC.md.
+pub const COSIGN_CHAIN: &str = "dev.sigstore.cosign/chain";
+/// JSON of the transparency log entry of a signature. Source: cosign SIGNATURE_SPEC.md.
+pub const COSIGN_BUNDLE: &str = "dev.sigstore.cosign/bundle";
+/// JSON of an RFC 3161 timestamp of a signature. Source: cosign SIGNATURE_SPEC.md.
+pub const COSIGN_TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// What a bundle holds. Source: sigstore BUNDLE_SPEC.md.
 pub const BUNDLE_CONTENT: &str = "dev.sigstore.bundle.content";
 /// The predicate type of a bundle's statement. Source: sigstore BUNDLE_SPEC.md.

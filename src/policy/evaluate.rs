@@ -27,6 +27,8 @@ pub enum Status {
     Met {
         /// The attestations that meet it, by their place in the evidence.
         attestations: Vec<usize>,
+        /// The image signatures that meet it, by their place in the evidence.
+        signatures: Vec<usize>,
         /// What was not checked on the way.
         unchecked: BTreeSet<Code>,
     },
@@ -154,7 +156,10 @@ fn parts<'a>(scope: &'a Scope, image: &'a Image) -> Result<Vec<&'a PlatformManif
 
 /// One piece of verified evidence that is of the wanted kind, with all demanded keys that signed it.
 struct Counted<'a> {
+    /// Its place among the attestations, when it is one.
     place: Option<usize>,
+    /// Places among the signatures, when it is these.
+    signatures: Vec<usize>,
     about: Vec<&'a Digest>,
     keys: BTreeSet<&'a Digest>,
     /// Of every document that was needed for the keys.
@@ -201,7 +206,9 @@ fn check(
     if image.is_index() && *scope == Scope::All && !about_root {
         unchecked.insert(Code::IndexComposition);
     }
-    Status::Met { attestations: used.iter().filter_map(|counted| counted.place).collect(), unchecked }
+    let attestations = used.iter().filter_map(|counted| counted.place).collect();
+    let signatures = used.iter().flat_map(|counted| &counted.signatures).copied().collect();
+    Status::Met { attestations, signatures, unchecked }
 }
 
 fn demanded<'a>(requirement: &Requirement, signers: &'a [Signer]) -> impl Iterator<Item = &'a Digest> {
@@ -213,7 +220,7 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
     let Wanted::Types(types) = &requirement.wanted else { return Vec::new() };
     let counts = |attestation: &&Attestation| {
         let predicate_type = attestation.verified().statement().predicate_type();
-        let hop = !matches!(attestation.verified().hop(), Hop::Index(_)) || requirement.through_index;
+        let hop = !matches!(attestation.verified().hop(), Hop::Index { .. }) || requirement.through_index;
         hop && types.iter().any(|selector| selector.matches(predicate_type))
     };
     let matching: Vec<&Attestation> = evidence.attestations.iter().filter(counts).collect();
@@ -226,6 +233,7 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
             });
             Counted {
                 place: Some(place),
+                signatures: Vec::new(),
                 about: attestation.about().iter().collect(),
                 keys: twins.clone().flat_map(|twin| demanded(requirement, twin.verified().signers())).collect(),
                 unchecked: twins.flat_map(|twin| twin.verified().unchecked()).copied().collect(),
@@ -244,7 +252,8 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
 fn count_signatures<'a>(requirement: &Requirement, image: &Image, evidence: &'a Evidence) -> Vec<Counted<'a>> {
     let mut counted: Vec<Counted<'a>> = Vec::new();
     let of_image = |digest: &Digest| image.digests().iter().any(|(known, _)| *known == digest);
-    for signature in evidence.signatures.iter().filter(|signature| of_image(signature.about())) {
+    let signatures = evidence.signatures.iter().enumerate();
+    for (place, signature) in signatures.filter(|(_, signature)| of_image(signature.about())) {
         let keys: BTreeSet<&Digest> = demanded(requirement, signature.signers()).collect();
         if keys.is_empty() {
             continue;
@@ -253,9 +262,11 @@ fn count_signatures<'a>(requirement: &Requirement, image: &Image, evidence: &'a 
             Some(known) => {
                 known.keys.extend(keys);
                 known.unchecked.extend(signature.unchecked());
+                known.signatures.push(place);
             }
             None => counted.push(Counted {
                 place: None,
+                signatures: vec![place],
                 about: vec![signature.about()],
                 keys,
                 unchecked: signature.unchecked().clone(),

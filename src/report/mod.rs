@@ -3,6 +3,7 @@
 //! The types here are the JSON. `schemas/` holds the schema of each, generated from the types; a test fails on drift.
 
 mod attest;
+mod chain;
 mod coverage;
 mod inspect;
 mod list;
@@ -11,6 +12,7 @@ mod text;
 mod verify;
 
 pub use attest::{AttachedEntry, AttestReport, PlannedTag, WarningEntry};
+pub use chain::LinkEntry;
 pub use coverage::{CoverageCell, CoverageRow};
 pub use inspect::{DocumentReport, InspectReport, KeyReport, SignatureEntry};
 pub use list::{ListReport, ListedAttachmentEntry, ListedAttestationEntry, ListedSignatureEntry};

@@ -48,6 +48,8 @@ pub struct RejectionEntry {
     /// The manifest, tag or listing.
     #[serde(rename = "where")]
     pub place: String,
+    /// The document in it, when it came that far.
+    pub document: Option<Digest>,
     /// How it was seen.
     pub layout: EvidenceLayout,
     /// What annotations say that it is. Not verified.
@@ -62,6 +64,7 @@ impl RejectionEntry {
     pub(super) fn of(rejection: &Rejection) -> Self {
         Self {
             place: rejection.manifest.clone(),
+            document: rejection.layer.clone(),
             layout: rejection.layout,
             predicate_type: rejection.predicate_type.clone(),
             code: rejection.code,

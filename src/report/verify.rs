@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::chain::{self, LinkEntry};
 use super::parts::{self, ImagePart, PlatformPart, RejectionEntry, SignerEntry};
 use crate::code::Code;
 use crate::digest::Digest;
@@ -13,7 +14,7 @@ use crate::location::EvidenceLayout;
 use crate::media_type::PredicateType;
 use crate::oci::Image;
 use crate::policy::{Checked, Requirement, Status, Unmet, Wanted};
-use crate::verify::{Attestation, Hop};
+use crate::verify::{Attestation, SignatureForm};
 
 /// The decision in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -53,6 +54,8 @@ pub struct RequirementEntry {
     pub hint: Option<String>,
     /// Places in `attestations` of what meets it.
     pub attestations: Vec<usize>,
+    /// Places in `signatures` of what meets it, when image signatures are wanted.
+    pub signatures: Vec<usize>,
     /// What came close, nearest first.
     pub candidates: Vec<CandidateEntry>,
 }
@@ -63,6 +66,8 @@ pub struct CandidateEntry {
     /// The manifest, tag or listing.
     #[serde(rename = "where")]
     pub place: String,
+    /// The document in it, when it came that far.
+    pub document: Option<Digest>,
     /// How it was seen.
     pub layout: EvidenceLayout,
     /// The check that failed.
@@ -100,6 +105,8 @@ pub struct AttestationEntry {
     pub verified: bool,
     /// The signed manifest or index through which the signature reaches the statement.
     pub through: Option<Digest>,
+    /// What leads from the signature to the image, in order.
+    pub chain: Vec<LinkEntry>,
 }
 
 /// A verified signature over the image, or over an attestation manifest of it.
@@ -111,6 +118,16 @@ pub struct VerifiedSignatureEntry {
     pub covers: Vec<String>,
     /// Who signed.
     pub signers: Vec<SignerEntry>,
+    /// The form of the document that holds it.
+    pub form: SignatureForm,
+    /// How it was seen.
+    pub layout: EvidenceLayout,
+    /// The manifest that lists it.
+    pub manifest: Digest,
+    /// The document.
+    pub document: Digest,
+    /// What leads from the signature to the manifest that is signed, in order.
+    pub chain: Vec<LinkEntry>,
 }
 
 /// The report of `verify`, `attestry/verify/v1`.
@@ -194,10 +211,8 @@ fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Op
         signers: parts::signers(verified.signers(), names),
         times: Vec::new(),
         verified: true,
-        through: match verified.hop() {
-            Hop::Direct => None,
-            Hop::Manifest(digest) | Hop::Index(digest) => Some(digest.clone()),
-        },
+        through: verified.hop().through().cloned(),
+        chain: chain::entries(&attestation.chain(), image),
     }
 }
 
@@ -214,6 +229,11 @@ fn signatures(verified: &Verified, names: &dyn Fn(&Digest) -> Option<String>) ->
         about: signature.about().clone(),
         covers: parts::covers(&verified.image, signature.about()),
         signers: parts::signers(signature.signers(), names),
+        form: signature.form(),
+        layout: signature.location().layout,
+        manifest: signature.location().manifest.clone(),
+        document: signature.document().digest().clone(),
+        chain: chain::entries(&signature.chain(), &verified.image),
     });
     entries.collect()
 }
@@ -228,10 +248,14 @@ fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> Requi
         message: None,
         hint: None,
         attestations: Vec::new(),
+        signatures: Vec::new(),
         candidates: Vec::new(),
     };
     match &checked.status {
-        Status::Met { attestations, .. } => entry.attestations = attestations.clone(),
+        Status::Met { attestations, signatures, .. } => {
+            entry.attestations = attestations.clone();
+            entry.signatures = signatures.clone();
+        }
         Status::Unmet(unmet) => {
             entry.status = "unmet".to_owned();
             entry.code = Some(unmet.code());
@@ -316,6 +340,7 @@ fn candidates(requirement: &Requirement, unmet: &Unmet, verified: &Verified) -> 
     };
     entries.extend(verified.collected.rejections.iter().filter(relevant).map(|rejection| CandidateEntry {
         place: rejection.manifest.clone(),
+        document: rejection.layer.clone(),
         layout: rejection.layout,
         failed_check: rejection.code,
         message: rejection.message.clone(),
@@ -346,6 +371,7 @@ fn insufficient(attestation: &Attestation, requirement: &Requirement, unmet: &Un
     let location = attestation.location();
     CandidateEntry {
         place: location.manifest.to_string(),
+        document: Some(location.layer.clone()),
         layout: location.layout,
         failed_check,
         message,

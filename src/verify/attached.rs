@@ -12,7 +12,7 @@ use crate::intoto::{Statement, StatementError};
 use crate::json::{JsonError, Node};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, annotations};
-use crate::sigstore::{Bundle, BundleContent, BundleError};
+use crate::sigstore::{Bundle, BundleContent, BundleError, CosignMaterial, MaterialError, MaterialProblem};
 
 /// The type that a simple-signing payload must have to be an image signature.
 const SIMPLE_SIGNING_TYPE: &str = "cosign container image signature";
@@ -33,6 +33,9 @@ pub enum AttachedError {
     /// A broken statement.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// Broken annotations beside a signature.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// The document could not be read.
     #[error("reading failed: {0}")]
     Unreadable(#[from] std::io::Error),
@@ -45,6 +48,7 @@ impl AttachedError {
             Self::Bundle(error) => error.code(),
             Self::Envelope(error) => error.code(),
             Self::Statement(error) => error.code(),
+            Self::Material(error) => error.code(),
             Self::Unreadable(_) => Code::StorageFailed,
         }
     }
@@ -69,14 +73,43 @@ pub struct SimpleSigning {
     pub(super) signature_type: String,
     /// The signature.
     pub(super) signature: Option<Vec<u8>>,
-    /// Whether a certificate came with it.
-    pub(super) has_certificate: bool,
+    /// What came with it.
+    pub(super) material: CosignMaterial,
+}
+
+/// A DSSE envelope, and what cosign put beside it.
+#[derive(Debug, Clone)]
+pub struct AttachedEnvelope {
+    pub(super) envelope: Envelope,
+    pub(super) material: CosignMaterial,
+}
+
+impl AttachedEnvelope {
+    /// The envelope.
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// What came with it for checking its signature. Not verified.
+    pub const fn material(&self) -> &CosignMaterial {
+        &self.material
+    }
 }
 
 impl SimpleSigning {
     /// The manifest that the payload names. Not verified.
     pub const fn unverified_about(&self) -> Option<&Digest> {
         self.about.as_ref()
+    }
+
+    /// Length of the signature in bytes; none when there is no signature.
+    pub fn signature_bytes(&self) -> Option<usize> {
+        self.signature.as_ref().map(Vec::len)
+    }
+
+    /// What came with it for checking its signature. Not verified.
+    pub const fn material(&self) -> &CosignMaterial {
+        &self.material
     }
 }
 
@@ -86,7 +119,7 @@ pub enum AttachedContent {
     /// A Sigstore bundle.
     Bundle(Bundle),
     /// A DSSE envelope.
-    Envelope(Envelope),
+    Envelope(AttachedEnvelope),
     /// cosign's older image signature.
     SimpleSigning(SimpleSigning),
     /// A statement without any signature of its own.
@@ -116,7 +149,8 @@ impl AttachedContent {
             return Ok(Self::Bundle(Bundle::from_node(&node, content, limits)?));
         }
         if node.get("payloadType").is_some() {
-            return Ok(Self::Envelope(Envelope::from_node(&node, content, limits)?));
+            let envelope = Envelope::from_node(&node, content, limits)?;
+            return Ok(Self::Envelope(AttachedEnvelope { envelope, material: CosignMaterial::read(layer, limits)? }));
         }
         if node.get("_type").is_some() {
             return Ok(Self::UnsignedStatement(Statement::read(content, limits)?));
@@ -145,7 +179,7 @@ impl AttachedContent {
                 BundleContent::Envelope(envelope) => envelope,
                 BundleContent::Message(_) => return Ok(None),
             },
-            Self::Envelope(envelope) => envelope,
+            Self::Envelope(attached) => &attached.envelope,
             Self::UnsignedStatement(statement) => return Ok(Some(statement.clone())),
             Self::SimpleSigning(_) | Self::Other => return Ok(None),
         };
@@ -173,6 +207,7 @@ fn read_simple_signing(
     layer: &Descriptor,
     limits: &Limits,
 ) -> Result<SimpleSigning, AttachedError> {
+    const SIGNATURE: &str = annotations::COSIGN_SIGNATURE;
     if node.as_object().unwrap_or_default().iter().any(|(name, _)| !matches!(&**name, "critical" | "optional")) {
         return Err(StatementError::Field { field: "critical" }.into());
     }
@@ -183,12 +218,13 @@ fn read_simple_signing(
     let signature_type = critical.and_then(|node| node.str_of("type")).unwrap_or_default().to_owned();
     let image = critical.and_then(|node| node.get("image"));
     let about = image.and_then(|node| node.str_of("docker-manifest-digest")).and_then(|text| Digest::parse(text).ok());
-    let signature = layer.annotation(annotations::COSIGN_SIGNATURE).filter(|text| !text.is_empty());
+    let signature = layer.annotation(SIGNATURE).filter(|text| !text.is_empty()).map(decode_base64).transpose();
+    let signature = signature.map_err(|_| MaterialError { annotation: SIGNATURE, problem: MaterialProblem::Base64 })?;
     Ok(SimpleSigning {
         payload: content.read_all()?,
         about: about.filter(|_| signature_type == SIMPLE_SIGNING_TYPE),
         signature_type,
-        signature: signature.and_then(|text| decode_base64(text).ok()),
-        has_certificate: layer.annotation(annotations::COSIGN_CERTIFICATE).is_some_and(|text| !text.is_empty()),
+        signature,
+        material: CosignMaterial::read(layer, limits)?,
     })
 }

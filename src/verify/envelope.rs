@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::verified::{Hop, Signer, VerifiedStatement};
-use super::{Verifier, VerifyError};
+use super::chain::{CheckedBytes, SignatureForm};
+use super::verified::{SignatureDocument, Signer, VerifiedStatement};
+use super::{AttachedEnvelope, Verifier, VerifyError};
 use crate::code::Code;
 use crate::content::{Blob, Content};
 use crate::crypto::{MessageDigester, MessageDigests, PublicKey, SignatureError};
 use crate::digest::Digest;
 use crate::dsse::{self, Envelope, EnvelopeSignature};
 use crate::intoto::{StatementError, StatementReader};
-use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
+use crate::sigstore::{Bundle, BundleContent, CosignMaterial, VerificationMaterial};
 
 impl Verifier {
     /// Verifies an envelope that was read from `blob`.
@@ -59,14 +60,32 @@ impl Verifier {
         })?;
         let message = digester.finish();
         let signers = self.signers(envelope.signatures(), &message, None)?;
-        let ReadAgain(()) = again()?;
+        let document = SignatureDocument { bytes: again()?.into_bytes(), form: SignatureForm::Envelope };
         let statement = match (reader, broken) {
             (Some(reader), None) => reader.finish(payload.clone())?,
             (_, Some(error)) => return Err(error.into()),
             (None, None) => return Err(VerifyError::Unsigned),
         };
         let identity = message.sha256().ok_or(VerifyError::Unsigned)?;
-        Ok(VerifiedStatement::assert_signed(statement, identity, signers, unchecked_times(), Hop::Direct))
+        Ok(VerifiedStatement::assert_signed(statement, identity, signers, unchecked_times(), document))
+    }
+
+    /// Like [`Verifier::verify_envelope`], for an envelope with what cosign put beside it.
+    ///
+    /// A trusted key decides, whatever else is there; log entry and timestamp are not checked and are listed as such.
+    ///
+    /// # Errors
+    /// [`VerifyError::Certificate`] when no trusted key made the signature and a certificate came with it; otherwise like
+    /// [`Verifier::verify_envelope`].
+    pub(crate) fn verify_attached_envelope(
+        &self,
+        attached: &AttachedEnvelope,
+        again: impl FnOnce() -> Result<ReadAgain, VerifyError>,
+    ) -> Result<VerifiedStatement, VerifyError> {
+        let verified = self.verify_envelope_while(&attached.envelope, again);
+        let mut verified = verified.map_err(|error| with_certificate(error, &attached.material))?;
+        verified.add_unchecked(unchecked_cosign(&attached.material));
+        Ok(verified)
     }
 
     /// Verifies the envelope of a bundle that was read from `blob`.
@@ -95,6 +114,7 @@ impl Verifier {
         let mut verified =
             self.verify_envelope_while(envelope, again).map_err(|error| with_hint(error, hint.as_ref()))?;
         verified.add_unchecked(unchecked_material(bundle));
+        verified.set_form(SignatureForm::Bundle);
         Ok(verified)
     }
 
@@ -138,7 +158,7 @@ impl Verifier {
 /// What is spooled is read twice: once to find the payload, once to verify it. Both readings count only when what lies
 /// there is what the manifest named.
 #[derive(Debug)]
-pub struct ReadAgain(());
+pub struct ReadAgain(CheckedBytes);
 
 impl ReadAgain {
     /// Digests a spooled blob again; content in memory cannot change.
@@ -151,7 +171,12 @@ impl ReadAgain {
             let expected: Digest = blob.digest().clone();
             Blob::check(blob.media_type().clone(), expected, blob.size(), content)?;
         }
-        Ok(Self(()))
+        Ok(Self(CheckedBytes::of(blob)))
+    }
+
+    /// What was read.
+    pub(super) fn into_bytes(self) -> CheckedBytes {
+        self.0
     }
 }
 
@@ -169,6 +194,20 @@ pub(super) fn unchecked_material(bundle: &Bundle) -> Vec<Code> {
         codes.push(Code::Timestamp);
     }
     codes
+}
+
+pub(super) fn unchecked_cosign(material: &CosignMaterial) -> Vec<Code> {
+    let log_entry = material.log_entry().map(|_| Code::LogEntry);
+    log_entry.into_iter().chain(material.timestamp().map(|_| Code::Timestamp)).collect()
+}
+
+/// "Not by these keys" is no answer where a certificate says by whose; "too long to check" stays open.
+pub(super) fn with_certificate(error: VerifyError, material: &CosignMaterial) -> VerifyError {
+    match error {
+        VerifyError::NoTrustedSignature { last: Some(SignatureError::MessageTooLarge { .. }), .. } => error,
+        VerifyError::NoTrustedSignature { .. } if material.certificate().is_some() => VerifyError::Certificate,
+        other => other,
+    }
 }
 
 fn with_hint(error: VerifyError, hint: Option<&String>) -> VerifyError {

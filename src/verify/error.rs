@@ -30,8 +30,8 @@ pub enum VerifyError {
     /// The signature is right and the payload is no statement.
     #[error("the signed payload is no statement: {0}")]
     Statement(#[from] StatementError),
-    /// The bundle is to be checked with a certificate, and only keys are trusted.
-    #[error("the bundle is signed with a certificate; only keys were given")]
+    /// The signature is to be checked with a certificate, and only keys are trusted.
+    #[error("it is signed with a certificate; only keys were given")]
     Certificate,
     /// Nobody signed it.
     #[error("no signature covers the statement")]

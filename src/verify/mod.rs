@@ -6,15 +6,17 @@
 //! rejected as [`crate::code::Code::MaterialUnsupported`]; log entries and timestamps beside a key are listed as unchecked.
 
 mod attached;
+mod chain;
 mod envelope;
 mod error;
 mod signature;
 mod verified;
 
-pub use attached::{AttachedContent, AttachedError, SimpleSigning};
+pub use attached::{AttachedContent, AttachedEnvelope, AttachedError, SimpleSigning};
+pub use chain::{CheckedBytes, Link, SignatureForm};
 pub use envelope::ReadAgain;
 pub use error::VerifyError;
-pub use verified::{Attestation, Hop, ImageSignature, Signer, VerifiedStatement};
+pub use verified::{Attestation, Carrier, Hop, ImageSignature, Signer, VerifiedStatement};
 
 use crate::crypto::PublicKey;
 use crate::limits::Limits;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::VerifyError;
+use super::chain::{CheckedBytes, SignatureForm};
 use crate::code::Code;
 use crate::content::Blob;
 use crate::crypto::{KeyAlgorithm, PublicKey};
@@ -10,7 +11,7 @@ use crate::digest::Digest;
 use crate::dsse;
 use crate::intoto::{Statement, Subject};
 use crate::location::Location;
-use crate::media_type::{MediaType, PayloadType};
+use crate::media_type::{MediaType, PayloadType, PredicateType};
 use crate::oci::{Image, Manifest};
 
 /// A trusted key that made a signature.
@@ -42,22 +43,79 @@ pub enum Hop {
     /// The statement itself is signed.
     Direct,
     /// The manifest that lists the statement is signed; the manifest binds it by digest and size.
-    Manifest(Digest),
+    Manifest(Box<Carrier>),
     /// The index is signed; it binds the manifest, which binds the statement. Counts only where policy says so.
-    Index(Digest),
+    Index {
+        /// The signed index.
+        index: CheckedBytes,
+        /// What the index leads to.
+        carrier: Box<Carrier>,
+    },
 }
 
-/// A verified signature over a manifest's bytes.
+impl Hop {
+    /// The manifest or index that is signed in place of the statement.
+    pub fn through(&self) -> Option<&Digest> {
+        match self {
+            Self::Direct => None,
+            Self::Manifest(carrier) => Some(carrier.manifest.digest()),
+            Self::Index { index, .. } => Some(index.digest()),
+        }
+    }
+}
+
+/// What carries a bare statement that something else is signed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carrier {
+    /// Where the signature was found.
+    pub(super) signature_at: Location,
+    /// The attestation manifest.
+    pub(super) manifest: CheckedBytes,
+    /// The layer of it that is the statement.
+    pub(super) layer: CheckedBytes,
+}
+
+/// The document that a verified signature came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SignatureDocument {
+    pub(super) bytes: CheckedBytes,
+    pub(super) form: SignatureForm,
+}
+
+/// A verified signature over a manifest's bytes, and where it was found.
 #[derive(Debug, Clone)]
 pub struct ImageSignature {
     about: Digest,
     signers: Vec<Signer>,
     unchecked: BTreeSet<Code>,
+    document: SignatureDocument,
+    /// The statement that says so, where there is one: its type and its length in bytes.
+    statement: Option<(PredicateType, u64)>,
+    location: Location,
 }
 
 impl ImageSignature {
-    pub(super) const fn assert_verified(about: Digest, signers: Vec<Signer>, unchecked: BTreeSet<Code>) -> Self {
-        Self { about, signers, unchecked }
+    pub(super) const fn assert_verified(
+        about: Digest,
+        signers: Vec<Signer>,
+        unchecked: BTreeSet<Code>,
+        document: SignatureDocument,
+        location: Location,
+    ) -> Self {
+        Self { about, signers, unchecked, document, statement: None, location }
+    }
+
+    /// The same, by a verified statement.
+    pub(super) fn assert_by_statement(about: Digest, verified: &VerifiedStatement, location: Location) -> Self {
+        let statement = verified.statement();
+        Self {
+            about,
+            signers: verified.signers.clone(),
+            unchecked: verified.unchecked.clone(),
+            document: verified.document.clone(),
+            statement: Some((statement.predicate_type().clone(), statement.payload().length())),
+            location,
+        }
     }
 
     /// The manifest that is signed.
@@ -74,6 +132,40 @@ impl ImageSignature {
     pub const fn unchecked(&self) -> &BTreeSet<Code> {
         &self.unchecked
     }
+
+    /// The document that holds it.
+    pub const fn document(&self) -> &CheckedBytes {
+        &self.document.bytes
+    }
+
+    /// The form of that document.
+    pub const fn form(&self) -> SignatureForm {
+        self.document.form
+    }
+
+    /// The statement by which it is one, where it is no signature over the manifest or a payload that names it.
+    pub(super) fn statement(&self) -> Option<(&PredicateType, u64)> {
+        self.statement.as_ref().map(|(predicate_type, size)| (predicate_type, *size))
+    }
+
+    /// Where it was found.
+    pub const fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Whether another one proves the same: who signs what, with as much left unchecked.
+    pub(crate) fn proves_the_same_as(&self, other: &Self) -> bool {
+        self.about == other.about && self.signers == other.signers && self.unchecked == other.unchecked
+    }
+
+    /// Whether another one adds nothing to a report: it proves the same, in the same form and layout.
+    ///
+    /// Two documents are not told apart: anybody can write one signature down in ten thousand ways.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.proves_the_same_as(other)
+            && self.document.form == other.document.form
+            && self.location.layout == other.location.layout
+    }
 }
 
 /// A statement that trusted keys signed. Made only in `crate::verify`.
@@ -83,6 +175,7 @@ pub struct VerifiedStatement {
     identity: Digest,
     signers: Vec<Signer>,
     unchecked: BTreeSet<Code>,
+    document: SignatureDocument,
     hop: Hop,
 }
 
@@ -92,9 +185,9 @@ impl VerifiedStatement {
         identity: Digest,
         signers: Vec<Signer>,
         unchecked: BTreeSet<Code>,
-        hop: Hop,
+        document: SignatureDocument,
     ) -> Self {
-        Self { statement, identity, signers, unchecked, hop }
+        Self { statement, identity, signers, unchecked, document, hop: Hop::Direct }
     }
 
     /// A bare statement that is a layer of a manifest which is signed as such.
@@ -114,7 +207,7 @@ impl VerifiedStatement {
             let about = signature.about.to_string();
             return Err(VerifyError::OtherManifest { expected: manifest.digest().clone(), about });
         }
-        Self::through(statement, layer, manifest, signature, Hop::Manifest(manifest.digest().clone()))
+        Self::through(statement, layer, manifest, signature, |carrier| Hop::Manifest(Box::new(carrier)))
     }
 
     /// A bare statement in an attestation manifest of an index that is signed as such.
@@ -143,7 +236,8 @@ impl VerifiedStatement {
         if !bound {
             return Err(VerifyError::Unsigned);
         }
-        Self::through(statement, layer, manifest, signature, Hop::Index(index.digest().clone()))
+        let index = CheckedBytes::of(index.blob());
+        Self::through(statement, layer, manifest, signature, |carrier| Hop::Index { index, carrier: Box::new(carrier) })
     }
 
     fn through(
@@ -151,7 +245,7 @@ impl VerifiedStatement {
         layer: &Blob,
         manifest: &Manifest,
         signature: &ImageSignature,
-        hop: Hop,
+        hop: impl FnOnce(Carrier) -> Hop,
     ) -> Result<Self, VerifyError> {
         let layers = manifest.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
         // An image that somebody released is no carrier of evidence, wherever an index lists it: its signature says
@@ -162,14 +256,19 @@ impl VerifiedStatement {
         if !layers.iter().any(|listed| listed.digest == *layer.digest() && listed.size == layer.size()) {
             return Err(VerifyError::Unsigned);
         }
-        super::ReadAgain::of(layer)?;
+        let layer = super::ReadAgain::of(layer)?.into_bytes();
         let identity = Blob::new(MediaType::OCTET_STREAM, dsse::pae(&PayloadType::IN_TOTO, statement.payload()))?;
         Ok(Self {
             statement,
             identity: identity.digest().clone(),
             signers: signature.signers.clone(),
             unchecked: signature.unchecked.clone(),
-            hop,
+            document: signature.document.clone(),
+            hop: hop(Carrier {
+                signature_at: signature.location.clone(),
+                manifest: CheckedBytes::of(manifest.blob()),
+                layer,
+            }),
         })
     }
 
@@ -200,6 +299,15 @@ impl VerifiedStatement {
     /// How the signature reaches the statement.
     pub const fn hop(&self) -> &Hop {
         &self.hop
+    }
+
+    /// The document that holds the signature, and its form.
+    pub(super) const fn signature_document(&self) -> (&CheckedBytes, SignatureForm) {
+        (&self.document.bytes, self.document.form)
+    }
+
+    pub(super) const fn set_form(&mut self, form: SignatureForm) {
+        self.document.form = form;
     }
 
     /// Ties the statement to an image: some subject must be the image or one of its platforms, by digest.

@@ -6,17 +6,20 @@ use std::num::NonZeroUsize;
 use attestry::attach::{Evidence, plan_referrer};
 use attestry::code::Code;
 use attestry::content::{Blob, Content};
-use attestry::crypto::SigningKey;
+use attestry::crypto::{MessageDigests, SigningKey};
+use attestry::dsse::{self, Envelope, EnvelopeSignature};
 use attestry::intoto::{Statement, Subject};
 use attestry::job::{self, Source, Verified, VerifyRequest, sign_blob, sign_statement};
 use attestry::limits::Limits;
-use attestry::media_type::{MediaType, PredicateType};
+use attestry::location::{EvidenceLayout, Location};
+use attestry::media_type::{MediaType, PayloadType, PredicateType};
 use attestry::oci::{Descriptor, Manifest, Platform, annotations, artifact_manifest, new_index};
 use attestry::policy::{Cover, Requirement, Scope, Status, Wanted};
 use attestry::predicate::TypeSelector;
+use attestry::reference::Tag;
 use attestry::sigstore::BundleContent;
-use attestry::store::{Memory, Store};
-use attestry::verify::Verifier;
+use attestry::store::{Expected, Memory, Store};
+use attestry::verify::{AttachedContent, ImageSignature, VerifiedStatement, Verifier};
 use base64::Engine as _;
 
 const SPDX: &str = "https://spdx.dev/Document";
@@ -73,6 +76,49 @@ impl World {
         let now = "2026-11-01T00:00:00Z".parse().unwrap();
         let plan = plan_referrer(&about.descriptor(), &evidence, now, &self.limits).unwrap();
         job::apply(&plan, &self.store, &self.limits).await.unwrap();
+    }
+
+    /// A simple-signing payload that the owner of the key signed, as a layer.
+    async fn simple_signing(&self, payload: String) -> Descriptor {
+        let blob = Blob::of_bytes(MediaType::COSIGN_SIMPLE_SIGNING, payload);
+        self.store.push_blob(&blob).await.unwrap();
+        let bundle = sign_blob(&blob, &self.key, &self.limits).unwrap();
+        let BundleContent::Message(message) = bundle.content() else { panic!("a message signature") };
+        let signature = base64::engine::general_purpose::STANDARD.encode(&message.signature);
+        Descriptor::of(&blob).annotated(annotations::COSIGN_SIGNATURE, signature)
+    }
+
+    /// A manifest with these layers that hangs on another one.
+    async fn hang(&self, layer: Descriptor, on: &Manifest) -> Manifest {
+        let subject = on.descriptor();
+        let manifest = artifact_manifest(&MediaType::COSIGN_SIGNATURE, &[layer], Some(&subject), &BTreeMap::new());
+        let manifest = self.read(manifest);
+        self.store.push_manifest(&manifest).await.unwrap();
+        manifest
+    }
+
+    /// An envelope that the owner of the key signed, as a layer.
+    async fn envelope(&self, payload_type: PayloadType, payload: Content) -> Descriptor {
+        let message = dsse::pae(&payload_type, &payload).read_all().unwrap();
+        let signature = self.key.sign(&MessageDigests::of(&message)).unwrap();
+        let signatures = vec![EnvelopeSignature { keyid: None, signature }];
+        let envelope = Envelope::new(payload_type, payload, signatures).to_content();
+        let blob = Blob::new(MediaType::DSSE_ENVELOPE, envelope).unwrap();
+        self.store.push_blob(&blob).await.unwrap();
+        Descriptor::of(&blob)
+    }
+
+    /// Puts a manifest under one of cosign's tags of an image.
+    async fn tag(&self, image: &Manifest, suffix: &str, manifest: &Manifest) {
+        self.store.push_manifest(manifest).await.unwrap();
+        self.store.tag(manifest, &Tag::of_cosign(image.digest(), suffix), &Expected::Any).await.unwrap();
+    }
+
+    /// The codes of what was looked at and does not count.
+    async fn rejected(&self, root: &Manifest, wanted: Wanted) -> Vec<Code> {
+        let verified = self.verify(root, wanted, Scope::All).await;
+        assert!(!verified.verdict.is_accepted());
+        verified.collected.rejections.iter().map(|rejection| rejection.code).collect()
     }
 
     async fn verify(&self, root: &Manifest, wanted: Wanted, scope: Scope) -> Verified {
@@ -234,15 +280,8 @@ async fn a_signed_document_with_more_in_it_is_no_simple_signing_payload() {
         let world =
             World { store: Memory::new(&world.limits), key: SigningKey::generate_p256().unwrap(), ..World::new() };
         world.store.push_manifest(&leaf).await.unwrap();
-        let blob = Blob::of_bytes(MediaType::COSIGN_SIMPLE_SIGNING, text);
-        world.store.push_blob(&blob).await.unwrap();
-        let bundle = sign_blob(&blob, &world.key, &world.limits).unwrap();
-        let BundleContent::Message(message) = bundle.content() else { panic!("a message signature") };
-        let signature = base64::engine::general_purpose::STANDARD.encode(&message.signature);
-        let layer = Descriptor::of(&blob).annotated(annotations::COSIGN_SIGNATURE, signature);
-        let subject = leaf.descriptor();
-        let manifest = artifact_manifest(&MediaType::COSIGN_SIGNATURE, &[layer], Some(&subject), &BTreeMap::new());
-        world.store.push_manifest(&world.read(manifest)).await.unwrap();
+        let layer = world.simple_signing(text).await;
+        world.hang(layer, &leaf).await;
         assert_eq!(world.accepts(&leaf, Wanted::ImageSignature, Scope::All).await, accepted);
     }
 }
@@ -280,4 +319,203 @@ async fn an_image_that_does_not_say_its_platform_is_part_of_every_platform() {
     }
     let root = world.index(&[good.descriptor()]).await;
     assert!(!world.accepts(&root, sbom(), amd64()).await, "nothing says that it is for linux/amd64");
+}
+
+/// What cosign 2 writes about a manifest.
+fn payload(about: &Manifest) -> String {
+    format!(
+        r#"{{"critical":{{"identity":{{"docker-reference":"registry.example/app"}},"image":{{"docker-manifest-digest":"{}"}},"type":"cosign container image signature"}},"optional":null}}"#,
+        about.digest()
+    )
+}
+
+#[tokio::test]
+async fn a_simple_signing_payload_of_another_type_signs_no_image() {
+    // (refused: predicate-type-mismatch) The signature is good and the digest is right.
+    let other = |word: &str, text: &str| text.replacen(word, "another", 1);
+    for (word, accepted) in [("", true), ("container image signature", false), ("cosign", false), ("type", false)] {
+        let world = World::new();
+        let leaf = world.image("leaf").await;
+        let text = payload(&leaf);
+        let text = if word.is_empty() { text } else { other(word, &text) };
+        let layer = world.simple_signing(text).await;
+        world.hang(layer, &leaf).await;
+        if accepted {
+            assert!(world.accepts(&leaf, Wanted::ImageSignature, Scope::All).await);
+        } else {
+            assert_eq!(world.rejected(&leaf, Wanted::ImageSignature).await, [Code::PredicateTypeMismatch], "{word}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_simple_signing_payload_about_another_manifest_signs_that_one() {
+    // (refused: subject-mismatch) Of another image, and over an attestation manifest.
+    let world = World::new();
+    let (leaf, other) = (world.image("leaf").await, world.image("other").await);
+    let layer = world.simple_signing(payload(&other)).await;
+    world.hang(layer.clone(), &leaf).await;
+    assert_eq!(world.rejected(&leaf, Wanted::ImageSignature).await, [Code::SubjectMismatch]);
+    world.hang(layer, &other).await;
+    assert!(world.accepts(&other, Wanted::ImageSignature, Scope::All).await);
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = (MediaType::IN_TOTO, world.statement(&leaf).payload().clone());
+    let carrier = world.artifact("carrier", &[statement], Some(&leaf.descriptor())).await;
+    let layer = world.simple_signing(payload(&leaf)).await;
+    world.hang(layer, &carrier).await;
+    assert_eq!(world.rejected(&leaf, sbom()).await, [Code::SubjectMismatch, Code::Unsigned]);
+    let layer = world.simple_signing(payload(&carrier)).await;
+    world.hang(layer, &carrier).await;
+    assert!(world.accepts(&leaf, sbom(), Scope::All).await);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_moved_from_another_image_gives_it_nothing() {
+    // (refused: subject-mismatch) `.att` and `.sig` are copied as they are, under the name of another digest.
+    let world = World::new();
+    let (good, evil) = (world.image("good").await, world.image("evil").await);
+    let attestation = world.envelope(PayloadType::IN_TOTO, world.statement(&good).payload().clone()).await;
+    let attestations = world.read(artifact_manifest(&MediaType::new("x/y"), &[attestation], None, &BTreeMap::new()));
+    let signature = world.simple_signing(payload(&good)).await;
+    let signatures = world.read(artifact_manifest(&MediaType::new("x/y"), &[signature], None, &BTreeMap::new()));
+    for image in [&good, &evil] {
+        world.tag(image, "att", &attestations).await;
+        world.tag(image, "sig", &signatures).await;
+    }
+    for wanted in [sbom(), Wanted::ImageSignature] {
+        assert!(world.accepts(&good, wanted.clone(), Scope::All).await);
+        assert_eq!(world.rejected(&evil, wanted).await, [Code::SubjectMismatch; 2]);
+    }
+}
+
+#[tokio::test]
+async fn an_annotation_that_lies_about_the_type_lends_none() {
+    // (refused: attestation-missing) A signed statement of one type is kept as if it were of the demanded one.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = Statement::new(
+        vec![Subject::new(None, leaf.digest())],
+        PredicateType::new("https://openvex.dev/ns"),
+        &Content::from("{}"),
+    );
+    let layer = world.envelope(PayloadType::IN_TOTO, statement.payload().clone()).await;
+    let layer = layer.annotated(annotations::COSIGN_PREDICATE_TYPE, SPDX).annotated(annotations::PREDICATE_TYPE, SPDX);
+    let manifest = world.read(artifact_manifest(&MediaType::new("x/y"), &[layer], None, &BTreeMap::new()));
+    world.tag(&leaf, "att", &manifest).await;
+    assert!(world.rejected(&leaf, sbom()).await.is_empty());
+    let openvex = Wanted::Types(vec![TypeSelector::parse("openvex").unwrap()]);
+    assert!(world.accepts(&leaf, openvex, Scope::All).await);
+}
+
+#[tokio::test]
+async fn an_envelope_of_a_simple_signing_payload_is_no_evidence() {
+    // (refused: payload-type-unsupported) The payload is right, and signed as what it is.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let payload_type = PayloadType::new(MediaType::COSIGN_SIMPLE_SIGNING.as_str());
+    let layer = world.envelope(payload_type, Content::from(payload(&leaf))).await;
+    world.hang(layer, &leaf).await;
+    for wanted in [sbom(), Wanted::ImageSignature] {
+        assert_eq!(world.rejected(&leaf, wanted).await, [Code::PayloadTypeUnsupported]);
+    }
+}
+
+/// A signature over a manifest's bytes by the trusted key, as `verify` makes it.
+fn signature_over(world: &World, manifest: &Manifest) -> ImageSignature {
+    let bundle = sign_blob(manifest.blob(), &world.key, &world.limits).unwrap();
+    let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.to_content()).unwrap();
+    let content = AttachedContent::read(&blob, &Descriptor::of(&blob), &world.limits).unwrap();
+    let location = Location {
+        layout: EvidenceLayout::Referrer,
+        seen: vec![EvidenceLayout::Referrer],
+        manifest: manifest.digest().clone(),
+        layer: blob.digest().clone(),
+        hangs_on: manifest.digest().clone(),
+        file: None,
+    };
+    let verifier = Verifier::new([world.key.public_key().clone()], &world.limits);
+    verifier.verify_image_signature(&content, &blob, manifest.digest(), Some(manifest.bytes()), &location).unwrap()
+}
+
+#[tokio::test]
+async fn a_statement_counts_through_a_manifest_only_with_the_digest_and_size_that_it_lists() {
+    // (accepted; refused: unsigned, subject-mismatch) The signature over the manifest is good each time.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = world.statement(&leaf);
+    let layer = Blob::new(MediaType::IN_TOTO, statement.payload().clone()).unwrap();
+    let listed = Descriptor::of(&layer);
+    let carrier =
+        |listed: Descriptor| world.read(artifact_manifest(&MediaType::new("x/y"), &[listed], None, &BTreeMap::new()));
+    let through = |manifest: &Manifest, signed: &Manifest| {
+        let signature = signature_over(&world, signed);
+        let verified = VerifiedStatement::assert_through_manifest(statement.clone(), &layer, manifest, &signature);
+        verified.map(|_| ()).map_err(|error| error.code())
+    };
+    let good = carrier(listed.clone());
+    assert_eq!(through(&good, &good), Ok(()));
+    let other_size = carrier(Descriptor { size: listed.size + 1, ..listed.clone() });
+    assert_eq!(through(&other_size, &other_size), Err(Code::Unsigned));
+    let other_layer = carrier(Descriptor::new(MediaType::IN_TOTO, leaf.digest().clone(), listed.size));
+    assert_eq!(through(&other_layer, &other_layer), Err(Code::Unsigned));
+    let an_image = carrier(Descriptor { media_type: MediaType::new("application/x-layer"), ..listed });
+    assert_eq!(through(&an_image, &an_image), Err(Code::Unsigned));
+    assert_eq!(through(&good, &other_size), Err(Code::SubjectMismatch));
+}
+
+#[tokio::test]
+async fn a_statement_counts_through_an_index_only_when_that_lists_its_manifest_as_evidence() {
+    // (accepted; refused: unsigned, subject-mismatch)
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = world.statement(&leaf);
+    let layer = Blob::new(MediaType::IN_TOTO, statement.payload().clone()).unwrap();
+    let layers = [Descriptor::of(&layer)];
+    let carrier = world.read(artifact_manifest(&MediaType::new("x/y"), &layers, None, &BTreeMap::new()));
+    let index = |child: Descriptor| world.read(new_index(&[on(&leaf, "linux/amd64"), child], &BTreeMap::new()));
+    let through = |index: &Manifest, signed: &Manifest| {
+        let signature = signature_over(&world, signed);
+        let statement = statement.clone();
+        let verified = VerifiedStatement::assert_through_index(statement, &layer, &carrier, index, &signature);
+        verified.map(|_| ()).map_err(|error| error.code())
+    };
+    let child = as_attestation(&carrier, &leaf);
+    let good = index(child.clone());
+    assert_eq!(through(&good, &good), Ok(()));
+    let other_size = index(Descriptor { size: child.size + 1, ..child.clone() });
+    let other_child = index(as_attestation(&leaf, &leaf));
+    let no_evidence = index(on(&carrier, "linux/arm64"));
+    for index in [&other_size, &other_child, &no_evidence] {
+        assert_eq!(through(index, index), Err(Code::Unsigned));
+    }
+    for signed in [&other_size, &carrier, &leaf] {
+        assert_eq!(through(&good, signed), Err(Code::SubjectMismatch));
+    }
+}
+
+#[tokio::test]
+async fn a_signature_over_an_attestation_manifest_that_is_kept_in_many_ways_makes_one_attestation() {
+    // (accepted) One envelope, wrapped in a bundle and bare, under a tag and as referrers, ten times over.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let statement = (MediaType::IN_TOTO, world.statement(&leaf).payload().clone());
+    let carrier = world.artifact("carrier", &[statement], Some(&leaf.descriptor())).await;
+    let subject = Subject::new(None, carrier.digest());
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let sign = Statement::new(vec![subject], sign, &Content::from("{}"));
+    let envelope = world.envelope(PayloadType::IN_TOTO, sign.payload().clone()).await;
+    let bundle = sign_statement(&sign, &world.key, &world.limits).unwrap().to_content();
+    for copy in 0..10 {
+        let layer = (MediaType::SIGSTORE_BUNDLE_V03, bundle.clone());
+        world.artifact(&copy.to_string(), &[layer], Some(&carrier.descriptor())).await;
+        world.hang(envelope.clone().annotated("copy", copy.to_string()), &carrier).await;
+    }
+    let tagged = world.read(artifact_manifest(&MediaType::new("x/y"), &[envelope], None, &BTreeMap::new()));
+    world.tag(&carrier, "sig", &tagged).await;
+    // An unmet demand has looked everywhere.
+    let verified = world.verify(&leaf, Wanted::ImageSignature, Scope::All).await;
+    assert!(!verified.verdict.is_accepted());
+    let evidence = &verified.collected.evidence;
+    assert_eq!((evidence.attestations.len(), evidence.signatures.len()), (1, 3));
 }

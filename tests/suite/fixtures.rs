@@ -253,6 +253,10 @@ fn a_signature_over_an_attestation_manifest_counts_for_the_statements_in_it() {
         let used = report["requirements"][place]["attestations"][0].as_u64().unwrap();
         let used = &report["attestations"][usize::try_from(used).unwrap()];
         assert_eq!((&used["manifest"], &used["through"]), (&json!(manifest), &json!(manifest)));
+        let chain = links(used);
+        assert_eq!(chain[0], "bundle in referrer fc7eaa7565e3");
+        assert_eq!((chain[1].as_str(), chain[4].as_str()), ("attestation-manifest 66c9483b6de0", AMD64));
+        bytes_are_those_of(&[root.join("images").join(image)], &used["chain"]);
     }
     // The manifest of the other platform is not signed.
     let report = verify(&root, &key(&root), image, None, &[&both[..], &[ARM64]].concat()).exits(1).json();
@@ -260,6 +264,144 @@ fn a_signature_over_an_attestation_manifest_counts_for_the_statements_in_it() {
         let failed = texts(&report["requirements"][place]["candidates"], "failed_check");
         assert_eq!(failed, ["unsigned"]);
     }
+}
+
+/// What a report says of one link, without sizes.
+fn link(entry: &Value) -> String {
+    let short = |value: &Value| value.as_str().unwrap().get(7..19).unwrap().to_owned();
+    match entry["kind"].as_str().unwrap() {
+        "signature" => {
+            let (form, layout) = (entry["form"].as_str().unwrap(), entry["layout"].as_str().unwrap());
+            format!("{form} in {layout} {}", short(&entry["manifest"]))
+        }
+        "statement" => entry["predicate_type"].as_str().unwrap().to_owned(),
+        "subject" => {
+            let covers = texts_of(&entry["covers"]);
+            if covers.is_empty() { short(&entry["digest"]) } else { covers.join(", ") }
+        }
+        kind => format!("{kind} {}", short(&entry["digest"])),
+    }
+}
+
+fn texts_of(array: &Value) -> Vec<&str> {
+    array.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+fn links(entry: &Value) -> Vec<String> {
+    entry["chain"].as_array().unwrap().iter().map(link).collect()
+}
+
+/// That every digest and size of a chain is that of a blob which is there.
+fn bytes_are_those_of(layout: &[PathBuf], chain: &Value) {
+    for entry in chain.as_array().unwrap() {
+        let (Some(digest), Some(size)) = (entry["digest"].as_str(), entry["size"].as_u64()) else { continue };
+        let digest = Digest::parse(digest).unwrap();
+        let paths = layout.iter().map(|folder| folder.join("blobs/sha256").join(digest.hex()));
+        let bytes = fs::read(paths.into_iter().find(|path| path.is_file()).unwrap()).unwrap();
+        assert_eq!((Digest::sha256(&bytes), u64::try_from(bytes.len()).unwrap()), (digest, size), "{entry}");
+    }
+}
+
+const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// Everything in the kitchen sink that is signed, as the chains of a report have it.
+fn signed_in_the_kitchen_sink() -> (Vec<Vec<&'static str>>, Vec<Vec<&'static str>>) {
+    let attestations = vec![
+        vec!["bundle in referrer b5ad5d33ef14", VEX, "index"],
+        vec!["bundle in referrer fc7eaa7565e3", "attestation-manifest 66c9483b6de0", "layer 019655503da5", SPDX, AMD64],
+        vec![
+            "bundle in referrer fc7eaa7565e3",
+            "attestation-manifest 66c9483b6de0",
+            "layer a44c40a09774",
+            SLSA_1,
+            AMD64,
+        ],
+        vec!["bundle in referrer d3a9410d66ce", SPDX, AMD64],
+        vec!["envelope in tag 47a0fc2cc0bb", SLSA_1, AMD64],
+        vec!["envelope in tag ea3019d9b683", VEX, "index"],
+    ];
+    let signatures = vec![
+        vec!["bundle in referrer 6432434e9aa9", SIGN, "index"],
+        vec!["bundle in referrer fc7eaa7565e3", SIGN, "66c9483b6de0"],
+        vec!["simple-signing in tag 877d020a9b0b", "index"],
+    ];
+    (attestations, signatures)
+}
+
+#[test]
+fn the_kitchen_sink_says_of_each_piece_what_leads_to_it_or_why_it_does_not_count() {
+    // (refused: platform-missing, unsigned) An unmet demand has looked everywhere, so that all of it is in the report.
+    let Some(root) = fixtures() else { return };
+    let demands = ["--type", "spdx", "--type", "slsa-provenance", "--type", "openvex", "--type", "signature"];
+    let report = verify(&root, &key(&root), "kitchen-sink", None, &demands).exits(1).json();
+    let (mut attestations, mut signatures) = signed_in_the_kitchen_sink();
+    let mut found: Vec<Vec<String>> = report["attestations"].as_array().unwrap().iter().map(links).collect();
+    found.sort();
+    attestations.sort_unstable();
+    assert_eq!(found, attestations);
+    let mut found: Vec<Vec<String>> = report["signatures"].as_array().unwrap().iter().map(links).collect();
+    found.sort();
+    signatures.sort_unstable();
+    assert_eq!(found, signatures);
+    let both = report["attestations"].as_array().unwrap().iter().chain(report["signatures"].as_array().unwrap());
+    both.for_each(|entry| bytes_are_those_of(&[root.join("images/kitchen-sink")], &entry["chain"]));
+    // Six of the eight are signed. The other two are BuildKit's for the other platform. The file that oras attached is
+    // neither evidence nor a rejection.
+    let mut refused: Vec<_> = report["rejections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["code"].as_str().unwrap(), entry["predicate_type"].as_str().unwrap()))
+        .collect();
+    refused.sort_unstable();
+    assert_eq!(refused, [("unsigned", SLSA_1), ("unsigned", SPDX)]);
+    let status = texts(&report["requirements"], "status");
+    assert_eq!(status, ["unmet", "unmet", "met", "met"]);
+    let used: Vec<_> = texts(&report["signatures"], "form");
+    let meeting = report["requirements"][3]["signatures"].as_array().unwrap().iter();
+    let meeting: Vec<&str> =
+        meeting.map(|place| used[usize::try_from(place.as_u64().unwrap()).unwrap()].as_str()).collect();
+    assert_eq!(meeting, ["bundle", "simple-signing"], "the one over the attestation manifest is none of the image");
+}
+
+#[test]
+fn a_statement_that_somebody_else_keeps_is_led_to_from_a_signature_over_its_manifest() {
+    // (accepted) Docker's hardened images: the evidence is in a second place, each manifest signed by simple signing.
+    let Some(root) = fixtures() else { return };
+    let second = Some("dhi-referrers");
+    let demands = ["--type", "spdx", "--type", "slsa-provenance", "--type", "openvex"];
+    let report = verify(&root, &key(&root), "dhi-image", second, &demands).succeeds().json();
+    let mut types = Vec::new();
+    for requirement in report["requirements"].as_array().unwrap() {
+        let [place] = requirement["attestations"].as_array().unwrap().as_slice() else { panic!("{requirement}") };
+        let entry = &report["attestations"][usize::try_from(place.as_u64().unwrap()).unwrap()];
+        let chain = entry["chain"].as_array().unwrap();
+        let kinds: Vec<&str> = chain.iter().map(|link| link["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["signature", "attestation-manifest", "layer", "statement", "subject"]);
+        assert_eq!((&chain[0]["form"], &chain[0]["layout"]), (&json!("simple-signing"), &json!("referrer")));
+        assert_eq!((&chain[1]["digest"], &chain[2]["digest"]), (&entry["manifest"], &entry["document"]));
+        assert_eq!((&chain[1]["digest"], &chain[4]["covers"]), (&entry["through"], &json!(["image"])));
+        assert_eq!(chain[2]["media_type"], "application/vnd.in-toto+json");
+        types.push(chain[3]["predicate_type"].as_str().unwrap());
+        let folders = [root.join("images/dhi-image"), root.join("images/dhi-referrers")];
+        bytes_are_those_of(&folders, &entry["chain"]);
+    }
+    assert_eq!(types, [SPDX, SLSA_1, VEX_DHI]);
+    let human = about("verify", &root, "dhi-image", second, &[&["--key", &key(&root)], &demands[..]].concat());
+    let human = human.succeeds().text();
+    for words in [
+        "chain  simple signing sha256:",
+        "→ manifest sha256:",
+        "→ layer sha256:",
+        "→ statement, OpenVEX",
+        "→ image sha256:",
+    ] {
+        assert!(human.contains(words), "{words}\n{human}");
+    }
+    assert!(human.lines().all(|line| line.chars().count() <= 80 || line.contains(" (key sha256:")), "{human}");
+    // Without the second place there is nothing.
+    let report = verify(&root, &key(&root), "dhi-image", None, &demands).exits(1).json();
+    assert_eq!((&report["attestations"], &report["rejections"]), (&json!([]), &json!([])));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use attestry::dsse::Envelope;
 use attestry::intoto::Statement;
 use attestry::json::{self, Keep, Scanner};
 use attestry::limits::Limits;
+use attestry::location::{EvidenceLayout, Location};
 use attestry::media_type::MediaType;
 use attestry::oci::{Descriptor, LayoutIndex, Manifest, Platform};
 use attestry::policy::Policy;
@@ -269,9 +270,19 @@ fn attached_documents_always_answer_and_never_verify_by_themselves() {
                 let _ = content.unverified_statement(&limits);
                 let about = Digest::sha256(b"image");
                 let image = bytes::Bytes::from_static(b"image");
-                assert!(verifier.verify_image_signature(content, &blob, &about, Some(&image)).is_err());
+                let location = Location {
+                    layout: EvidenceLayout::Referrer,
+                    seen: vec![EvidenceLayout::Referrer],
+                    manifest: about.clone(),
+                    layer: about.clone(),
+                    hangs_on: about.clone(),
+                    file: None,
+                };
+                assert!(verifier.verify_image_signature(content, &blob, &about, Some(&image), &location).is_err());
                 match content {
-                    AttachedContent::Envelope(envelope) => assert!(verifier.verify_envelope(envelope, &blob).is_err()),
+                    AttachedContent::Envelope(attached) => {
+                        assert!(verifier.verify_envelope(attached.envelope(), &blob).is_err());
+                    }
                     AttachedContent::Bundle(bundle) => assert!(verifier.verify_bundle(bundle, &blob).is_err()),
                     _ => {}
                 }
@@ -379,7 +390,7 @@ fn keys_always_answer_and_a_changed_key_is_another_key() {
 }
 
 /// A folder of the corpora, or `None` with a word about it.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ATTESTRY_CORPORA").map_or_else(|| PathBuf::from("../shared/corpora"), PathBuf::from);
     let folder = root.join(name);
     let there = folder.is_dir();

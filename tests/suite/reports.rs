@@ -217,11 +217,17 @@ fn every_report_validates_against_the_schema_that_it_names() {
     }
 }
 
-/// As much of JSON Schema as our schemas use: `$ref`, `type`, `properties`, `required`, `items`, `anyOf`.
+/// As much of JSON Schema as our schemas use: `$ref`, `type`, `properties`, `required`, `items`, `anyOf`, and `oneOf` by
+/// `kind`.
 fn has_what_the_schema_says(value: &Value, schema: &Value, root: &Value, at: &str) {
     if let Some(path) = schema["$ref"].as_str() {
         let target = root.pointer(path.strip_prefix('#').unwrap()).unwrap();
         return has_what_the_schema_says(value, target, root, at);
+    }
+    if let Some(options) = schema["oneOf"].as_array().filter(|_| value.is_object()) {
+        let of_kind = |option: &&Value| option["properties"]["kind"]["const"] == value["kind"];
+        let option = options.iter().find(of_kind).unwrap_or_else(|| panic!("{at}: {}", value["kind"]));
+        return has_what_the_schema_says(value, option, root, at);
     }
     if let Some(options) = schema["anyOf"].as_array() {
         let fitting = if value.is_null() { "null" } else { "" };

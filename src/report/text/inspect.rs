@@ -30,6 +30,12 @@ pub fn human_inspect(report: &InspectReport) -> String {
 
 fn human_document(text: &mut String, document: &DocumentReport) {
     let _ = writeln!(text, "\n{} {}   {} bytes", document.form, document.digest.short(), document.size);
+    if let (Some(layout), Some(manifest)) = (document.layout, &document.manifest) {
+        let _ = writeln!(text, "  found in     {layout} {}", manifest.short());
+    }
+    if let (Some(code), Some(message)) = (document.code, &document.message) {
+        let _ = writeln!(text, "  unreadable   {code}: {}", clean(message));
+    }
     if let Some(predicate_type) = &document.predicate_type {
         let (title, uri) = (title(Some(predicate_type)), clean(predicate_type.as_str()));
         let _ = match title == uri {
@@ -56,9 +62,15 @@ fn human_document(text: &mut String, document: &DocumentReport) {
             .map_or_else(|| "no key hint".to_owned(), |hint| format!("key hint {}", clean(hint)));
         let _ = writeln!(text, "  signature    {} bytes, {hint}", signature.bytes);
     }
-    if let Some(material) = &document.material {
+    let nothing = document.certificates + document.log_entries + document.timestamps == 0;
+    if document.material.is_some() || !nothing {
+        let kind = match (document.material.as_deref(), document.certificates) {
+            (None, 0) => "no certificate".to_owned(),
+            (Some(material), 0) => material.to_owned(),
+            (_, number) => count(number, "certificate", "certificates"),
+        };
         let logs = count(document.log_entries, "log entry", "log entries");
         let times = count(document.timestamps, "timestamp", "timestamps");
-        let _ = writeln!(text, "  material     {material}, {logs}, {times}");
+        let _ = writeln!(text, "  material     {kind}, {logs}, {times}");
     }
 }

@@ -1,6 +1,7 @@
 //! The same facts for people: 80 columns, no colour needed, nothing that is not in the JSON. A file a report.
 
 mod attest;
+mod chain;
 mod inspect;
 mod list;
 mod matrix;

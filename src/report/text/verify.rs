@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{clean, headline, signer, title};
+use super::{chain, clean, headline, signer, title};
 use crate::digest::Digest;
 use crate::report::verify::{AttestationEntry, RequirementEntry, VerdictWord, VerifyReport};
 
@@ -42,23 +42,33 @@ fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport)
     let used: Vec<&AttestationEntry> =
         requirement.attestations.iter().filter_map(|place| report.attestations.get(*place)).collect();
     if used.is_empty() {
-        let _ = writeln!(text, "  ✓ {:<19} {}", clean(&requirement.id), clean(&requirement.wanted));
-        for signature in report.signatures.iter().filter(|signature| !signature.covers.is_empty()) {
+        let signatures = requirement.signatures.iter().filter_map(|place| report.signatures.get(*place));
+        for (place, signature) in signatures.enumerate() {
+            let wanted = format!("{}, {}", clean(&requirement.wanted), signature.covers.join(", "));
+            headed(text, requirement, place, &wanted);
             let who: Vec<String> = signature.signers.iter().map(signer).collect();
-            let _ = writeln!(text, "{:24}{}: signed by {}", "", signature.covers.join(", "), who.join(", "));
+            let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));
+            chain::write(text, &signature.chain);
         }
         return;
     }
     for (place, entry) in used.into_iter().enumerate() {
-        let label = if place == 0 { format!("✓ {:<19}", clean(&requirement.id)) } else { " ".repeat(21) };
-        let _ = writeln!(text, "  {label} {}, {}", title(Some(&entry.predicate_type)), entry.covers.join(", "));
+        let what = format!("{}, {}", title(Some(&entry.predicate_type)), entry.covers.join(", "));
+        headed(text, requirement, place, &what);
         let who: Vec<String> = entry.signers.iter().map(signer).collect();
         let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));
-        if let Some(through) = &entry.through {
-            let _ = writeln!(text, "{:24}through a signature over {}", "", through.short());
+        let seen: Vec<&str> = entry.seen.iter().map(|seen| seen.as_str()).collect();
+        if entry.through.is_some() || seen.len() > 1 {
+            let _ = writeln!(text, "{:24}kept as {}: {}", "", seen.join(" and "), entry.manifest.short());
         }
-        let _ = writeln!(text, "{:24}{} {}", "", entry.layout, entry.manifest.short());
+        chain::write(text, &entry.chain);
     }
+}
+
+/// The first piece of evidence for a demand stands beside its name, the others below it.
+fn headed(text: &mut String, requirement: &RequirementEntry, place: usize, what: &str) {
+    let label = if place == 0 { format!("✓ {:<19}", clean(&requirement.id)) } else { " ".repeat(21) };
+    let _ = writeln!(text, "  {label} {what}");
 }
 
 fn unmet(text: &mut String, requirement: &RequirementEntry, code: &str) {

@@ -384,3 +384,67 @@ fn a_message_signature_in_place_of_the_envelope_signs_no_statement() {
     let report = scene.verify(&[]);
     report.refused("attestation-missing", Some("signature-invalid"));
 }
+
+/// Where and in which form one attestation of several is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kept {
+    Bundle,
+    Envelope,
+    Tag,
+}
+
+/// Puts an attestation about the image on it.
+fn keep(scene: &mut Scene, kept: Kept, trusted: bool) {
+    let image = scene.image.clone();
+    let key = if trusted { &scene.team } else { &scene.other };
+    // Not the same statement twice: two signatures over one would be one statement.
+    let statement = statement(TYPE, &[&image]).replace("true", &format!("\"{kept:?}\""));
+    match kept {
+        Kept::Bundle => {
+            scene.hang(&image, BUNDLE, bundle(key, &statement).to_string());
+        }
+        Kept::Envelope => {
+            scene.hang(&image, ENVELOPE, envelope(key, IN_TOTO, &statement).to_string());
+        }
+        Kept::Tag => {
+            let layer = scene.blob(ENVELOPE, envelope(key, IN_TOTO, &statement).to_string());
+            let manifest = scene.artifact(&Value::Null, &[layer]);
+            let tag = format!("{}.att", super::scene::text(&image["digest"]).replace(':', "-"));
+            scene.tag(&tag, &manifest);
+        }
+    }
+}
+
+#[test]
+fn one_good_attestation_is_enough_wherever_its_broken_siblings_are() {
+    // (accepted)
+    let all = [Kept::Bundle, Kept::Envelope, Kept::Tag];
+    for good in all {
+        for good_first in [true, false] {
+            let mut scene = Scene::new();
+            let broken = all.into_iter().filter(|kept| *kept != good);
+            let mut order: Vec<Kept> = broken.collect();
+            order.insert(if good_first { 0 } else { 2 }, good);
+            for kept in order {
+                keep(&mut scene, kept, kept == good);
+            }
+            let report = scene.verify(&[]);
+            assert_eq!(report.accepted().json["attestations"].as_array().unwrap().len(), 1, "{good:?}");
+        }
+    }
+}
+
+#[test]
+fn every_attestation_of_a_type_is_in_the_report_and_one_meets_the_demand() {
+    // (accepted)
+    let mut scene = Scene::new();
+    for kept in [Kept::Bundle, Kept::Envelope] {
+        keep(&mut scene, kept, true);
+    }
+    let report = scene.verify(&[]);
+    report.accepted();
+    assert_eq!(report.json["requirements"][0]["attestations"], json!([0, 1]));
+    let forms: Vec<&Value> =
+        report.json["attestations"].as_array().unwrap().iter().map(|entry| &entry["chain"][0]["form"]).collect();
+    assert!(forms.contains(&&json!("bundle")) && forms.contains(&&json!("envelope")), "{forms:?}");
+}

@@ -7,6 +7,7 @@ mod documents;
 mod hops;
 mod keys;
 mod manifests;
+mod material;
 mod policies;
 mod registries;
 mod scene;
