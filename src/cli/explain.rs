@@ -298,23 +298,10 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("folder", place)
             .why(detail.clone())
             .hint("an OCI image layout has the files oci-layout and index.json"),
-        StoreError::Archive { place, detail } => explanation
-            .fact("archive", place)
-            .why(detail.clone())
-            .hint("make it anew with the program that wrote it; nothing was unpacked"),
-        StoreError::UnsafeEntry { place, entry, detail } => explanation
-            .fact("archive", place)
-            .fact("entry", entry)
-            .why(detail.clone())
-            .hint("do not unpack it: ask whoever made it; nothing was unpacked"),
-        StoreError::TooMuch { place, detail } => explanation
-            .fact("place", place)
-            .why(detail.clone())
-            .hint("if you trust it, unpack it and name the folder; nothing was kept"),
-        StoreError::ReadOnly { place } => explanation
-            .fact("place", place)
-            .why("archives and exported files are read, never written")
-            .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR; nothing was written"),
+        StoreError::Archive { .. }
+        | StoreError::UnsafeEntry { .. }
+        | StoreError::TooMuch { .. }
+        | StoreError::ReadOnly { .. } => explain_archive(error),
         StoreError::Content { .. } | StoreError::Manifest { .. } => explanation
             .why(error.to_string())
             .hint("the store gave other bytes than it promised; nothing that they say was used"),
@@ -335,6 +322,31 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::ReferrersTag { .. } => {
             explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
         }
+    }
+}
+
+/// Archives, and what exporters wrote.
+fn explain_archive(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Archive { place, detail } => explanation
+            .fact("archive", place)
+            .why(detail.clone())
+            .hint("make it anew with the program that wrote it; nothing was unpacked"),
+        StoreError::UnsafeEntry { place, entry, detail } => explanation
+            .fact("archive", place)
+            .fact("entry", entry)
+            .why(detail.clone())
+            .hint("do not unpack it: ask whoever made it; nothing was unpacked"),
+        StoreError::TooMuch { place, detail } => explanation
+            .fact("place", place)
+            .why(detail.clone())
+            .hint("if you trust it, unpack it and name the folder; nothing was kept"),
+        StoreError::ReadOnly { place } => explanation
+            .fact("place", place)
+            .why("archives and exported files are read, never written")
+            .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR; nothing was written"),
+        other => explanation.why(other.to_string()),
     }
 }
 

@@ -26,13 +26,19 @@ pub struct PlatformManifest {
 impl PlatformManifest {
     /// What people call it: the path of an exported file, else the platform; `image` when it has none.
     pub fn label(&self) -> String {
-        let kind = &self.descriptor.media_type;
-        // A manifest that gives itself a title is no file, and must not take another's name.
-        let is_file = !kind.is_image_manifest() && !kind.is_image_index();
-        if let Some(path) = self.descriptor.annotation(annotations::TITLE).filter(|_| is_file) {
-            return path.to_owned();
+        match self.path() {
+            Some(path) => path.to_owned(),
+            None => self.platform.as_ref().map_or_else(|| "image".to_owned(), Platform::to_string),
         }
-        self.platform.as_ref().map_or_else(|| "image".to_owned(), Platform::to_string)
+    }
+
+    /// The path, when it is a file that an exporter wrote.
+    ///
+    /// A manifest that gives itself a title is no file, and must not take another's name.
+    pub fn path(&self) -> Option<&str> {
+        let kind = &self.descriptor.media_type;
+        let is_manifest = kind.is_image_manifest() || kind.is_image_index();
+        self.descriptor.annotation(annotations::TITLE).filter(|_| !is_manifest)
     }
 }
 

@@ -31,7 +31,9 @@ fn pinned(image: &ImagePart) -> String {
 }
 
 fn headline(image: &ImagePart, platforms: &[PlatformPart]) -> String {
-    let kind = if image.index {
+    let kind = if super::parts::is_export(&image.reference) {
+        count(platforms.len(), "file", "files")
+    } else if image.index {
         format!("index, {}", count(platforms.len(), "platform", "platforms"))
     } else {
         "image".to_owned()

@@ -6,7 +6,9 @@
     reason = "clippy knows functions marked as tests only, not what they call"
 )]
 
+mod archives;
 mod attacks;
+mod exporters;
 mod fixtures;
 mod independent_reader;
 mod interop;

@@ -1,6 +1,6 @@
 //! From a file on disk to the entries of an archive.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -66,7 +66,7 @@ fn unpack(packed: &Content, limits: &Limits) -> Result<Content, TarError> {
     let by_ratio = packed.length().saturating_mul(limits.archive_ratio).saturating_add(limits.memory_bytes);
     let bound = limits.archive_bytes.min(by_ratio);
     let mut reader = MultiGzDecoder::new(packed.reader());
-    match spool_reader(&mut reader as &mut dyn Read, bound, limits) {
+    match spool_reader(&mut reader, bound, limits) {
         Ok(Some(content)) => Ok(content),
         Ok(None) => Err(TarError::TooMuch(format!("{} bytes unpack to more than {bound}", packed.length()))),
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {

@@ -153,21 +153,38 @@ impl SavedImages {
                 format!("{} names {} layers, and {LIST_FILE_NAME} {}", listed.config, diff_ids.len(), files.len());
             return Err(self.invalid(detail));
         }
-        let mut layers = Vec::new();
+        let mut layers: Vec<(Descriptor, String)> = Vec::new();
+        let mut written_layers: Vec<WrittenDescriptor> = Vec::new();
         for (diff_id, name) in diff_ids.iter().zip(files) {
             let size = self.measure(&name, diff_id)?;
-            layers.push((Descriptor::new(MediaType::new(DOCKER_LAYER), diff_id.clone(), size), name));
+            let layer = Descriptor::new(MediaType::new(DOCKER_LAYER), diff_id.clone(), size);
+            let mut written = WrittenDescriptor::of(&layer);
+            match written_layers.iter().find(|known| known.digest == *diff_id) {
+                Some(first) => written.size = first.size,
+                None if self.is_symbolic_link(&name) => written.size = 0,
+                None => {}
+            }
+            written_layers.push(written);
+            layers.push((layer, name));
         }
         let written = WrittenManifest {
             schema_version: 2,
             media_type: MediaType::DOCKER_MANIFEST,
             config: WrittenDescriptor::of(&Descriptor::of(&config)),
-            layers: layers.iter().map(|(layer, _)| WrittenDescriptor::of(layer)).collect(),
+            layers: written_layers,
         };
         let text = serde_json::to_vec(&written).map_err(|error| self.invalid(error.to_string()))?;
         let manifest = Manifest::read(Blob::of_bytes(MediaType::DOCKER_MANIFEST, text), &self.limits)
             .map_err(|cause| StoreError::Manifest { place: self.archive.place.clone(), cause })?;
         Ok(SavedImage { manifest, config, layers })
+    }
+
+    /// containers/image takes the size of a layer from the header of the entry that is named, which for a link is 0, and
+    /// of a layer that is listed twice from the first entry. The digest is the same one only with the same sizes.
+    ///
+    /// Source: containers/image, docker/internal/tarfile/src.go, `prepareLayerData`; seen with skopeo 1.9.3.
+    fn is_symbolic_link(&self, name: &str) -> bool {
+        matches!(self.archive.entries.get(name), Some(Kind::SymbolicLink(_)))
     }
 
     fn content(&self, cause: ContentError) -> StoreError {

@@ -67,7 +67,7 @@ pub(crate) fn header(name: &str, kind: u8, size: usize, target: &str) -> Vec<u8>
         (100, "0000644\0"),
         (124, &format!("{size:011o}\0")),
         (157, target),
-        (257, "ustar\000"),
+        (257, "ustar\u{0}00"),
         (345, start),
     ] {
         header[at..at + text.len()].copy_from_slice(text.as_bytes());
