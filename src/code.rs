@@ -97,6 +97,8 @@ codes! {
     StorageFull = "storage-full", "there is no space left";
     LayoutInvalid = "layout-invalid", "the folder is not an OCI image layout";
     LayoutLocked = "layout-locked", "another process is writing to the layout folder";
+    ArchiveInvalid = "archive-invalid", "the archive is damaged, or could be read in two ways";
+    EntryUnsafe = "entry-unsafe", "an entry of the archive leads out of it or is no plain file";
     TagMoved = "tag-moved", "the tag moved while it was being replaced";
     TagAmbiguous = "tag-ambiguous", "the layout holds several images and none was named";
     StoreUnsupported = "store-unsupported", "this kind of reference cannot be used here";

@@ -98,6 +98,11 @@ impl Subject {
         self.digests.iter().filter_map(|(name, hex)| Some((DigestAlgorithm::from_name(name)?, &**hex)))
     }
 
+    /// The digests that decide, as text.
+    pub(crate) fn deciding_hex(&self) -> impl Iterator<Item = &str> {
+        self.deciding().map(|(_, hex)| hex)
+    }
+
     /// The first digest that is well-formed: what reports show.
     pub fn digest(&self) -> Option<Digest> {
         self.deciding().find_map(|(algorithm, hex)| Digest::from_hex(algorithm, hex).ok())

@@ -64,6 +64,17 @@ pub struct Limits {
     pub attempts: u32,
     /// Seconds without progress after which a connection is given up.
     pub idle_seconds: u64,
+    /// Bytes that a compressed archive may unpack to. Images of a few GB are usual; more is unpacked by hand first.
+    pub archive_bytes: u64,
+    /// Bytes that one byte of a compressed archive may unpack to, beside what is held in memory anyway. Deflate reaches
+    /// 1,032; archives of images have 1 to 5, text 20.
+    pub archive_ratio: u64,
+    /// Entries of one archive. A root file system has some 100,000.
+    pub archive_entries: usize,
+    /// Bytes of all names in one archive, and in the headers that carry them.
+    pub archive_name_bytes: u64,
+    /// Files of a folder or archive that an exporter wrote. As many as one statement may name.
+    pub exported_files: usize,
 }
 
 impl Default for Limits {
@@ -96,6 +107,11 @@ impl Default for Limits {
             pages: 200,
             attempts: 3,
             idle_seconds: 30,
+            archive_bytes: 16 << 30,
+            archive_ratio: 200,
+            archive_entries: 500_000,
+            archive_name_bytes: 64 << 20,
+            exported_files: 100_000,
         }
     }
 }

@@ -246,7 +246,16 @@ pub enum Place {
     /// A tar archive of an OCI image layout.
     LayoutArchive(PathBuf),
     /// A tar archive as `docker save` writes it.
-    DockerArchive(PathBuf),
+    DockerArchive {
+        /// The file.
+        file: PathBuf,
+        /// Which of the images in it, by its name with tag.
+        image: Option<Box<str>>,
+    },
+    /// A folder that BuildKit's `local` exporter wrote: files, and statements about them.
+    Folder(PathBuf),
+    /// An archive that BuildKit's `tar` exporter wrote.
+    FolderArchive(PathBuf),
 }
 
 impl fmt::Display for Place {
@@ -255,7 +264,12 @@ impl fmt::Display for Place {
             Self::Registry(repository) => repository.fmt(formatter),
             Self::Layout(path) => write!(formatter, "oci:{}", path.display()),
             Self::LayoutArchive(path) => write!(formatter, "oci-archive:{}", path.display()),
-            Self::DockerArchive(path) => write!(formatter, "docker-archive:{}", path.display()),
+            Self::DockerArchive { file, image: None } => write!(formatter, "docker-archive:{}", file.display()),
+            Self::DockerArchive { file, image: Some(image) } => {
+                write!(formatter, "docker-archive:{}:{image}", file.display())
+            }
+            Self::Folder(path) => write!(formatter, "dir:{}", path.display()),
+            Self::FolderArchive(path) => write!(formatter, "tar:{}", path.display()),
         }
     }
 }
@@ -281,6 +295,8 @@ const LAYOUT_SCHEMES: [&str; 6] = ["ocidir://", "oci-dir://", "oci-layout://", "
 const REGISTRY_SCHEMES: [&str; 2] = ["docker://", "registry://"];
 const LAYOUT_ARCHIVE_SCHEMES: [&str; 2] = ["oci-archive:", "archive://"];
 const DOCKER_ARCHIVE_SCHEMES: [&str; 1] = ["docker-archive:"];
+const FOLDER_SCHEMES: [&str; 1] = ["dir:"];
+const FOLDER_ARCHIVE_SCHEMES: [&str; 1] = ["tar:"];
 
 fn strip_any<'a>(text: &'a str, schemes: &[&str]) -> Option<&'a str> {
     schemes.iter().find_map(|scheme| text.strip_prefix(scheme))
@@ -303,8 +319,13 @@ impl Reference {
             return Ok(Self { place: Place::LayoutArchive(path), selector });
         }
         if let Some(rest) = strip_any(text, &DOCKER_ARCHIVE_SCHEMES) {
-            let (path, selector) = split_path(rest, exists)?;
-            return Ok(Self { place: Place::DockerArchive(path), selector });
+            return docker_archive(rest, exists);
+        }
+        if let Some(rest) = strip_any(text, &FOLDER_SCHEMES) {
+            return Ok(Self { place: Place::Folder(whole_path(rest)?), selector: Selector::default() });
+        }
+        if let Some(rest) = strip_any(text, &FOLDER_ARCHIVE_SCHEMES) {
+            return Ok(Self { place: Place::FolderArchive(whole_path(rest)?), selector: Selector::default() });
         }
         let rest = strip_any(text, &REGISTRY_SCHEMES).unwrap_or(text);
         if let Some((scheme, _)) = rest.split_once("://") {
@@ -359,6 +380,37 @@ fn split_path(text: &str, exists: &dyn Fn(&Path) -> bool) -> Result<(PathBuf, Se
     }
 }
 
+/// What an exporter wrote has one content; nothing is chosen from it.
+fn whole_path(text: &str) -> Result<PathBuf, ReferenceError> {
+    if text.is_empty() { Err(ReferenceError::Empty) } else { Ok(PathBuf::from(text)) }
+}
+
+/// `FILE[:NAME[:TAG]][@DIGEST]`; the longest existing file wins, and where none exists it ends at the first `:`.
+fn docker_archive(text: &str, exists: &dyn Fn(&Path) -> bool) -> Result<Reference, ReferenceError> {
+    if text.is_empty() {
+        return Err(ReferenceError::Empty);
+    }
+    let (rest, digest) = if exists(Path::new(text)) { (text, None) } else { split_digest(text)? };
+    let mut ends = rest.match_indices(':').map(|(at, _)| at).rev().chain([rest.len()]).collect::<Vec<_>>();
+    ends.rotate_right(1);
+    let is_file = |end: &&usize| rest.get(..**end).is_some_and(|path| !path.is_empty() && exists(Path::new(path)));
+    let end = ends.iter().find(is_file).or_else(|| ends.last()).copied().unwrap_or(rest.len());
+    let (file, image) = rest.split_at(end);
+    let image = image.strip_prefix(':').filter(|image| !image.is_empty()).map(Box::from);
+    if let Some(image) = &image {
+        let (name, tag) = match str::rsplit_once(image, ':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (&**image, None),
+        };
+        Repository::parse(name)?;
+        tag.map(Tag::parse).transpose()?;
+    }
+    Ok(Reference {
+        place: Place::DockerArchive { file: PathBuf::from(file), image },
+        selector: Selector { tag: None, digest },
+    })
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}{}", self.place, self.selector)
@@ -399,6 +451,10 @@ mod tests {
             ("oci-dir://dir", "oci:dir"),
             ("archive://file.tar:1", "oci-archive:file.tar:1"),
             ("docker-archive:file.tar", "docker-archive:file.tar"),
+            (
+                "docker-archive:file.tar:registry.example:5000/app:1",
+                "docker-archive:file.tar:registry.example:5000/app:1",
+            ),
         ] {
             assert_eq!(parse(text).map(|reference| reference.to_string()), Ok(expected.to_owned()), "{text}");
             let pinned = format!("{text}@sha256:{hex}");
@@ -433,6 +489,33 @@ mod tests {
         assert_eq!(reference.selector.tag, Some(Tag::parse("c").unwrap()));
         let reference = Reference::parse("oci:a:b:c", &|path| path == Path::new("a:b:c")).unwrap();
         assert_eq!(reference.selector, Selector::default());
+    }
+
+    #[test]
+    fn a_docker_archive_is_split_into_file_and_image() {
+        for (text, existing, file, image) in [
+            ("docker-archive:a.tar:app:1", "a.tar", "a.tar", Some("app:1")),
+            ("docker-archive:a.tar:app:1", "", "a.tar", Some("app:1")),
+            ("docker-archive:a:b.tar:app:1", "a:b.tar", "a:b.tar", Some("app:1")),
+            ("docker-archive:a:b.tar", "a:b.tar", "a:b.tar", None),
+            ("docker-archive:a.tar", "", "a.tar", None),
+        ] {
+            let reference = Reference::parse(text, &|path| path == Path::new(existing)).unwrap();
+            let expected = Place::DockerArchive { file: file.into(), image: image.map(Box::from) };
+            assert_eq!(reference.place, expected, "{text}");
+        }
+        assert!(parse("docker-archive:a.tar:App").is_err());
+    }
+
+    #[test]
+    fn what_exporters_wrote_is_named_by_its_whole_path() {
+        for (text, place) in
+            [("dir:out:1", Place::Folder("out:1".into())), ("tar:out.tar", Place::FolderArchive("out.tar".into()))]
+        {
+            let reference = parse(text).unwrap();
+            assert_eq!((&reference.place, reference.to_string().as_str()), (&place, text));
+        }
+        assert!(parse("dir:").is_err());
     }
 
     #[test]

@@ -19,8 +19,6 @@ pub(crate) enum CliError {
     Arguments { message: String, hint: Option<String> },
     /// A reference cannot be read.
     Reference { text: String, error: ReferenceError },
-    /// A kind of reference that cannot be used yet.
-    StoreUnsupported { reference: String },
     /// A platform cannot be read.
     Platform(PlatformError),
     /// A predicate type is unknown.
@@ -56,7 +54,6 @@ impl CliError {
         match self {
             Self::Arguments { .. } => Code::ArgumentInvalid,
             Self::Reference { error, .. } => error.code(),
-            Self::StoreUnsupported { .. } => Code::StoreUnsupported,
             Self::Platform(error) => error.code(),
             Self::PredicateType(error) | Self::Predicate { error, .. } => error.code(),
             Self::Key(error) | Self::PolicyKey { error, .. } => error.code(),

@@ -103,7 +103,6 @@ fn exit_of(error: &CliError) -> Exit {
         CliError::Predicate { .. } => Exit::No,
         CliError::Arguments { .. }
         | CliError::Reference { .. }
-        | CliError::StoreUnsupported { .. }
         | CliError::Platform(_)
         | CliError::PredicateType(_)
         | CliError::Policy { .. }
@@ -120,7 +119,7 @@ fn exit_of(error: &CliError) -> Exit {
 
 fn exit_of_job(error: &JobError) -> Exit {
     match error {
-        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. })
+        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. } | StoreError::ReadOnly { .. })
         | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
         JobError::Attach(AttachError::AttestationManifestSigned { .. })
         | JobError::Bundle(_)
@@ -144,10 +143,6 @@ fn explain(error: &CliError) -> Explanation {
             .fact("reference", text)
             .why(error.to_string())
             .hint("write registry.example/team/app:1.2, or oci:DIR:TAG for a layout folder"),
-        CliError::StoreUnsupported { reference } => new()
-            .fact("reference", reference)
-            .why("archives cannot be opened yet")
-            .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR"),
         CliError::Platform(_) => new().hint("write os/architecture[/variant]: linux/amd64, linux/arm/v7"),
         CliError::PredicateType(error) => unknown_type(error),
         CliError::Predicate { path, error } => {
@@ -308,6 +303,10 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("folder", place)
             .why(detail.clone())
             .hint("an OCI image layout has the files oci-layout and index.json"),
+        StoreError::Archive { .. }
+        | StoreError::UnsafeEntry { .. }
+        | StoreError::TooMuch { .. }
+        | StoreError::ReadOnly { .. } => explain_archive(error),
         StoreError::Content { .. } | StoreError::Manifest { .. } => explanation
             .why(error.to_string())
             .hint("the store gave other bytes than it promised; nothing that they say was used"),
@@ -328,6 +327,31 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::ReferrersTag { .. } => {
             explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
         }
+    }
+}
+
+/// Archives, and what exporters wrote.
+fn explain_archive(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Archive { place, detail } => explanation
+            .fact("archive", place)
+            .why(detail.clone())
+            .hint("make it anew with the program that wrote it; nothing was unpacked"),
+        StoreError::UnsafeEntry { place, entry, detail } => explanation
+            .fact("archive", place)
+            .fact("entry", entry)
+            .why(detail.clone())
+            .hint("do not unpack it: ask whoever made it; nothing was unpacked"),
+        StoreError::TooMuch { place, detail } => explanation
+            .fact("place", place)
+            .why(detail.clone())
+            .hint("if you trust it, unpack it and name the folder; nothing was kept"),
+        StoreError::ReadOnly { place } => explanation
+            .fact("place", place)
+            .why("archives and exported files are read, never written")
+            .hint("unpack it: mkdir DIR && tar -xf FILE -C DIR, then oci:DIR; nothing was written"),
+        other => explanation.why(other.to_string()),
     }
 }
 

@@ -8,11 +8,11 @@ use super::args::Common;
 use super::error::CliError;
 use super::ui::Ui;
 use crate::content::Content;
-use crate::job::{Files, Source};
+use crate::job::{EvidenceFiles, Source};
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
 use crate::store::registry::{CredentialSource, Registry, RegistryOptions};
-use crate::store::{Layout, Store, spool_reader};
+use crate::store::{Archive, DockerArchive, Files, Layout, Store, spool_reader};
 
 /// An image that was named, and the store that it is in.
 pub(crate) struct Located {
@@ -22,12 +22,12 @@ pub(crate) struct Located {
     pub(crate) referrers_from: Option<Box<dyn Store>>,
     second_is_remote: bool,
     /// Evidence in files.
-    pub(crate) files: Files,
+    pub(crate) files: EvidenceFiles,
 }
 
 impl Located {
     pub(crate) fn new(reference: Reference, store: Box<dyn Store>) -> Self {
-        Self { reference, store, referrers_from: None, second_is_remote: false, files: Files::default() }
+        Self { reference, store, referrers_from: None, second_is_remote: false, files: EvidenceFiles::default() }
     }
 
     /// The name of the image's statements' subject: its repository, as cosign has it.
@@ -89,10 +89,10 @@ impl Located {
 
 /// Reads a reference and opens its store.
 pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Located, CliError> {
-    // A layout folder without its scheme would be looked for in a registry far away.
-    if Path::new(text).join("oci-layout").is_file() {
-        let hint = Some(format!("write oci:{text}"));
-        return Err(CliError::Arguments { message: format!("{text} is an image layout folder"), hint });
+    // What is on disk would without its scheme be looked for in a registry far away.
+    if let Some((what, scheme)) = kind_on_disk(Path::new(text)) {
+        let hint = Some(format!("write {scheme}:{text}"));
+        return Err(CliError::Arguments { message: format!("{text} is {what}"), hint });
     }
     let reference = Reference::parse(text, &|path: &Path| path.exists())
         .map_err(|error| CliError::Reference { text: text.to_owned(), error })?;
@@ -107,11 +107,25 @@ pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Loc
             };
             Box::new(Registry::new(repository.clone(), options)?)
         }
-        Place::LayoutArchive(_) | Place::DockerArchive(_) => {
-            return Err(CliError::StoreUnsupported { reference: reference.to_string() });
-        }
+        Place::LayoutArchive(path) => Box::new(Archive::open(path, limits)?),
+        Place::DockerArchive { file, image } => Box::new(DockerArchive::open(file, image.as_deref(), limits)?),
+        Place::Folder(path) => Box::new(Files::open_folder(path, limits)?),
+        Place::FolderArchive(path) => Box::new(Files::open_archive(path, limits)?),
     };
     Ok(Located::new(reference, store))
+}
+
+/// What a path is, when it looks like a place, and the scheme that names it.
+fn kind_on_disk(path: &Path) -> Option<(&'static str, &'static str)> {
+    if path.join("oci-layout").is_file() {
+        return Some(("an image layout folder", "oci"));
+    }
+    if path.join("provenance.json").is_file() {
+        return Some(("a folder of files with statements about them", "dir"));
+    }
+    let is_archive =
+        [".tar", ".tar.gz", ".tgz", ".dockerbuild"].iter().any(|end| path.to_string_lossy().ends_with(end));
+    (is_archive && path.is_file()).then_some(("an archive", "oci-archive"))
 }
 
 /// Reads a file or, for `-`, standard input. What is large is spooled.

@@ -13,7 +13,7 @@ use crate::predicate::TypeSelector;
 use crate::reference::Selector;
 use crate::store::{Store, StoreError};
 
-use super::files::Files;
+use super::evidence_files::EvidenceFiles;
 
 /// Where an image is, and where evidence about it may be beside that.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Source<'a> {
     /// A second store that keeps evidence only.
     pub referrers_from: Option<&'a dyn Store>,
     /// Evidence in files.
-    pub files: Option<&'a Files>,
+    pub files: Option<&'a EvidenceFiles>,
     /// Bounds.
     pub limits: &'a Limits,
 }
@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
 
     /// The finder of an image in this place.
     pub(super) fn finder(&self, root: Manifest, platform: Option<&Platform>, types: &[TypeSelector]) -> Finder {
-        let files = self.files.map(Files::manifests).unwrap_or_default();
+        let files = self.files.map(EvidenceFiles::manifests).unwrap_or_default();
         Finder::new(root, platform, types, self.limits).with_files(files)
     }
 

@@ -6,7 +6,7 @@ mod attest;
 mod collect;
 mod download;
 mod error;
-mod files;
+mod evidence_files;
 mod find;
 mod list;
 mod verify;
@@ -19,7 +19,7 @@ pub use attest::{
 pub use collect::{Collected, Rejection};
 pub use download::{Downloaded, Part, download, read_document};
 pub use error::JobError;
-pub use files::Files;
+pub use evidence_files::EvidenceFiles;
 pub use find::{Source, resolve};
 pub use list::{
     ClaimedSigner, Detail, Listed, ListedAttachment, ListedAttestation, ListedDocument, ListedSignature, list,

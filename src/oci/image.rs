@@ -1,7 +1,10 @@
 //! An image: what was named, and everything in it that can be run.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
+use super::annotations;
 use super::descriptor::Descriptor;
 use super::manifest::Manifest;
 use super::platform::Platform;
@@ -21,9 +24,21 @@ pub struct PlatformManifest {
 }
 
 impl PlatformManifest {
-    /// The platform for people; `image` when it has none.
+    /// What people call it: the path of an exported file, else the platform; `image` when it has none.
     pub fn label(&self) -> String {
-        self.platform.as_ref().map_or_else(|| "image".to_owned(), Platform::to_string)
+        match self.path() {
+            Some(path) => path.to_owned(),
+            None => self.platform.as_ref().map_or_else(|| "image".to_owned(), Platform::to_string),
+        }
+    }
+
+    /// The path, when it is a file that an exporter wrote.
+    ///
+    /// A manifest that gives itself a title is no file, and must not take another's name.
+    pub fn path(&self) -> Option<&str> {
+        let kind = &self.descriptor.media_type;
+        let is_manifest = kind.is_image_manifest() || kind.is_image_index();
+        self.descriptor.annotation(annotations::TITLE).filter(|_| !is_manifest)
     }
 }
 
@@ -101,11 +116,8 @@ impl Image {
         let leaves = self.platforms.iter().map(|entry| (&entry.descriptor.digest, entry.bytes.as_ref()));
         // What is about an index inside the index covers what that one holds.
         let inner = self.inner.iter().map(|index| (index.digest(), Some(index.bytes())));
-        for (digest, bytes) in leaves.chain(inner) {
-            if !digests.iter().any(|(known, _)| *known == digest) {
-                digests.push((digest, bytes));
-            }
-        }
+        let mut known = HashSet::from([self.root.digest()]);
+        digests.extend(leaves.chain(inner).filter(|(digest, _)| known.insert(*digest)));
         digests
     }
 }

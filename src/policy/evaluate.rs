@@ -160,7 +160,7 @@ struct Counted<'a> {
     place: Option<usize>,
     /// Places among the signatures, when it is these.
     signatures: Vec<usize>,
-    about: Vec<&'a Digest>,
+    about: BTreeSet<&'a Digest>,
     keys: BTreeSet<&'a Digest>,
     /// Of every document that was needed for the keys.
     unchecked: BTreeSet<Code>,
@@ -184,14 +184,14 @@ fn check(
         let wanted = requirement.threshold.get();
         return Status::Unmet(if most == 0 { Unmet::Missing } else { Unmet::Threshold { signed: most, wanted } });
     }
-    let about_root = enough.iter().any(|counted| counted.about.contains(&image.digest()));
+    let about_root = enough.iter().any(|counted| counted.about.contains(image.digest()));
     let used: Vec<&Counted<'_>> = match requirement.cover {
         Cover::Index if !about_root => return Status::Unmet(Unmet::IndexNotCovered),
-        Cover::Index => enough.into_iter().filter(|counted| counted.about.contains(&image.digest())).collect(),
+        Cover::Index => enough.into_iter().filter(|counted| counted.about.contains(image.digest())).collect(),
         cover => {
             let covers = |counted: &Counted<'_>, part: &PlatformManifest| {
-                counted.about.contains(&&part.descriptor.digest)
-                    || (cover == Cover::Inherited && part.held_by.iter().any(|index| counted.about.contains(&index)))
+                counted.about.contains(&part.descriptor.digest)
+                    || (cover == Cover::Inherited && part.held_by.iter().any(|index| counted.about.contains(index)))
             };
             let open: Vec<_> =
                 parts.iter().filter(|part| !enough.iter().any(|counted| covers(counted, part))).collect();
@@ -258,7 +258,7 @@ fn count_signatures<'a>(requirement: &Requirement, image: &Image, evidence: &'a 
         if keys.is_empty() {
             continue;
         }
-        match counted.iter_mut().find(|known| known.about == [signature.about()]) {
+        match counted.iter_mut().find(|known| known.about.contains(signature.about())) {
             Some(known) => {
                 known.keys.extend(keys);
                 known.unchecked.extend(signature.unchecked());
@@ -267,7 +267,7 @@ fn count_signatures<'a>(requirement: &Requirement, image: &Image, evidence: &'a 
             None => counted.push(Counted {
                 place: None,
                 signatures: vec![place],
-                about: vec![signature.about()],
+                about: BTreeSet::from([signature.about()]),
                 keys,
                 unchecked: signature.unchecked().clone(),
             }),

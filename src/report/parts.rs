@@ -73,6 +73,11 @@ impl RejectionEntry {
     }
 }
 
+/// Whether a reference names what an exporter wrote: files instead of an image.
+pub(super) fn is_export(reference: &str) -> bool {
+    reference.starts_with("dir:") || reference.starts_with("tar:")
+}
+
 pub(super) fn platforms(image: &Image) -> Vec<PlatformPart> {
     image
         .platforms()

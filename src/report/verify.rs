@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::job::{Rejection, Verified};
 use crate::location::EvidenceLayout;
 use crate::media_type::PredicateType;
-use crate::oci::Image;
+use crate::oci::{Image, PlatformManifest};
 use crate::policy::{Checked, Requirement, Status, Unmet, Wanted};
 use crate::verify::{Attestation, SignatureForm};
 
@@ -259,7 +259,7 @@ fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> Requi
         Status::Unmet(unmet) => {
             entry.status = "unmet".to_owned();
             entry.code = Some(unmet.code());
-            entry.message = Some(sentence(unmet, requirement));
+            entry.message = Some(sentence(unmet, requirement, &verified.image));
             entry.candidates = candidates(requirement, unmet, verified);
             entry.hint = Some(hint(unmet, requirement, reference, &entry.candidates));
         }
@@ -267,16 +267,30 @@ fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> Requi
     entry
 }
 
-fn sentence(unmet: &Unmet, requirement: &Requirement) -> String {
+/// Names that are spelled out. An export may have a hundred thousand files.
+const NAMES: usize = 30;
+
+/// A few names, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(NAMES);
+    let named = names.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
+fn sentence(unmet: &Unmet, requirement: &Requirement, image: &Image) -> String {
     let wanted = requirement.wanted.title();
+    let files: Vec<&str> = image.platforms().iter().filter_map(PlatformManifest::path).collect();
     match unmet {
+        Unmet::Missing if !files.is_empty() => {
+            format!("no {wanted} of {} signed by a demanded key", some_of(&files))
+        }
         Unmet::Missing => format!("no {wanted} signed by a demanded key"),
         Unmet::Threshold { signed, wanted: threshold } => {
             format!("{wanted} signed by {signed} of the demanded keys, {threshold} are needed")
         }
         Unmet::Platforms { missing, of } => {
             let names: Vec<&str> = missing.iter().map(|(label, _)| label.as_str()).collect();
-            format!("no {wanted} of {} counts ({} of {of} parts of the image)", names.join(", "), missing.len())
+            format!("no {wanted} of {} counts ({} of {of} parts of the image)", some_of(&names), missing.len())
         }
         Unmet::IndexNotCovered => format!("no {wanted} is about the index itself"),
         Unmet::NoSuchPlatform { wanted } => format!("the image has no platform {wanted}"),
@@ -290,6 +304,12 @@ fn hint(unmet: &Unmet, requirement: &Requirement, reference: &str, candidates: &
         Wanted::ImageSignature => "signature".to_owned(),
     };
     match (unmet, candidates.first().map(|candidate| candidate.failed_check)) {
+        // Nothing can be attached there; what is signed lies beside the files.
+        (Unmet::Missing | Unmet::Platforms { .. }, _) if parts::is_export(reference) => {
+            "sign a statement that names every file, beside them: \
+             attestry sign-blob --statement FILE --key KEY --to NAME.sigstore.json"
+                .to_owned()
+        }
         (Unmet::Platforms { .. }, _) => format!(
             "attest each platform: attestry attest {reference} --each-platform --type {type_name} --predicate FILE --key KEY"
         ),

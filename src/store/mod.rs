@@ -1,5 +1,8 @@
-//! Stores: where content is kept. One trait, one contract test (`tests/store`), three kinds.
+//! Stores: where content is kept. One trait, one contract test (`tests/suite/store_contract.rs`) for those that can be
+//! written to.
 
+mod archive;
+mod files;
 mod layout;
 mod memory;
 #[cfg(feature = "registry")]
@@ -15,6 +18,8 @@ use crate::digest::Digest;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Selector, Tag};
 
+pub use archive::{Archive, DockerArchive};
+pub use files::Files;
 pub use layout::Layout;
 pub use memory::Memory;
 pub use spool::{Spooler, spool_reader};
@@ -123,6 +128,38 @@ pub enum StoreError {
         /// What is missing or wrong.
         detail: String,
     },
+    /// The file is no archive that is understood, or one that two programs could read differently.
+    #[error("{place} is not a sound archive: {detail}")]
+    Archive {
+        /// The archive.
+        place: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// An entry of an archive leads out of it, or is something else than a file.
+    #[error("{place} has an entry that is refused: {entry}: {detail}")]
+    UnsafeEntry {
+        /// The archive.
+        place: String,
+        /// Its name.
+        entry: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// More is in a place than is read of it.
+    #[error("{place} holds too much: {detail}")]
+    TooMuch {
+        /// The place.
+        place: String,
+        /// Which bound was met.
+        detail: String,
+    },
+    /// The place can only be read.
+    #[error("{place} can only be read")]
+    ReadOnly {
+        /// The place.
+        place: String,
+    },
     /// Another process writes to the folder.
     #[error("{place} is being written by another process")]
     Locked {
@@ -155,6 +192,10 @@ impl StoreError {
             Self::ReferrersTag { .. } => Code::ReferrersTagInvalid,
             Self::Ambiguous { .. } => Code::TagAmbiguous,
             Self::NotALayout { .. } => Code::LayoutInvalid,
+            Self::Archive { .. } => Code::ArchiveInvalid,
+            Self::UnsafeEntry { .. } => Code::EntryUnsafe,
+            Self::TooMuch { .. } => Code::TooLarge,
+            Self::ReadOnly { .. } => Code::StoreUnsupported,
             Self::Locked { .. } => Code::LayoutLocked,
             Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
             Self::Io { .. } => Code::StorageFailed,

@@ -101,6 +101,12 @@ pub fn spool_reader(reader: &mut dyn Read, limit: u64, limits: &Limits) -> io::R
     }
 }
 
+/// The bytes of a file that has a name, and so may be changed by others: whoever reads from it copies before checking.
+pub(super) fn named_file(file: File) -> io::Result<Content> {
+    let length = file.metadata()?.len();
+    Ok(Content::spooled(Arc::new(SpooledFile { file: SharedFile::new(file), length })))
+}
+
 struct SpooledFile {
     file: SharedFile,
     length: u64,

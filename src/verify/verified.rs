@@ -1,6 +1,8 @@
 //! The types that carry the proofs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
 
 use super::VerifyError;
 use super::chain::{CheckedBytes, SignatureForm};
@@ -319,7 +321,15 @@ impl VerifiedStatement {
         if subjects.is_empty() {
             return Err(VerifyError::NoSubject);
         }
-        let named = |digest: &Digest, bytes| subjects.iter().any(|subject| subject.is_about(digest, bytes));
+        // What exporters write has as many subjects as files: each file is compared with the few that give its digest.
+        let mut giving: HashMap<&str, Vec<&Subject>> = HashMap::new();
+        for subject in subjects {
+            subject.deciding_hex().for_each(|hex| giving.entry(hex).or_default().push(subject));
+        }
+        let named = |digest: &Digest, bytes: Option<&Bytes>| match bytes {
+            None => giving.get(digest.hex()).is_some_and(|few| few.iter().any(|known| known.is_about(digest, None))),
+            Some(_) => subjects.iter().any(|subject| subject.is_about(digest, bytes)),
+        };
         let about: Vec<Digest> = image
             .digests()
             .into_iter()

@@ -14,14 +14,14 @@ const TYPES: [(&str, &str, &str); 3] =
     [("spdx", "spdxjson", SPDX), ("openvex", "openvex", OPENVEX), ("slsa-provenance", "slsaprovenance1", SLSA)];
 
 /// cosign with keys alone: no transparency log, no timestamps, nothing fetched from elsewhere.
-struct Cosign {
-    scratch: Scratch,
+pub(crate) struct Cosign {
+    pub(crate) scratch: Scratch,
     signing_config: String,
     trusted_root: String,
 }
 
 impl Cosign {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !installed("cosign") {
             return None;
         }
@@ -70,7 +70,7 @@ impl Cosign {
     }
 
     /// Runs a command that signs with the private key `signer`.
-    fn sign(&self, legacy: bool, arguments: &[&str]) -> Ran {
+    pub(crate) fn sign(&self, legacy: bool, arguments: &[&str]) -> Ran {
         let key = self.scratch.path("signer.key");
         let (verb, rest) = arguments.split_first().unwrap();
         let mut command = Command::new("cosign");

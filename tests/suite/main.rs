@@ -6,8 +6,10 @@
     reason = "clippy knows functions marked as tests only, not what they call"
 )]
 
+mod archives;
 mod attacks;
 mod evidence_files;
+mod exporters;
 mod finding;
 mod fixtures;
 mod independent_reader;

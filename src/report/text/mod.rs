@@ -36,7 +36,9 @@ fn pinned(image: &ImagePart) -> String {
 }
 
 fn headline(image: &ImagePart, platforms: &[PlatformPart]) -> String {
-    let kind = if image.index {
+    let kind = if crate::report::parts::is_export(&image.reference) {
+        count(platforms.len(), "file", "files")
+    } else if image.index {
         format!("index, {}", count(platforms.len(), "platform", "platforms"))
     } else {
         "image".to_owned()

@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::store::StoreError;
+
+use super::reader::LayoutFiles;
 
 /// How often a held lock is asked for again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -23,18 +25,48 @@ pub(super) fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
 }
 
 /// Opens a regular file. A layout may come out of somebody's archive: a pipe would block us, a device never end.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+pub(in crate::store) fn open_regular(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
     File::open(path)
 }
 
-/// Reads a regular file; `None` when it is longer than `limit` bytes, whatever the system says of its length.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    open_regular(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(Some(bytes).filter(|bytes| u64::try_from(bytes.len()).is_ok_and(|length| length <= limit)))
+/// A layout in a folder.
+pub(super) struct Folder {
+    pub(super) root: PathBuf,
+}
+
+impl LayoutFiles for Folder {
+    fn place(&self) -> String {
+        format!("oci:{}", self.root.display())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(open_regular(&self.root.join(name))?))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        self.root.join(name).display().to_string()
+    }
+
+    fn blobs(&self, algorithm: DigestAlgorithm) -> Result<Vec<Digest>, StoreError> {
+        let folder = self.root.join("blobs").join(algorithm.as_str());
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed("listing", &folder))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed("listing", &folder))?.file_name();
+            found.extend(name.to_str().and_then(|hex| Digest::from_hex(algorithm, hex).ok()));
+        }
+        Ok(found)
+    }
+
+    fn blobs_changed(&self) -> Option<SystemTime> {
+        fs::metadata(self.root.join("blobs").join("sha256")).and_then(|metadata| metadata.modified()).ok()
+    }
 }
 
 /// Writes a file so that a reader, or a process killed at any moment, sees the old one or the new one.

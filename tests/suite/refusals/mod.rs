@@ -1,5 +1,6 @@
 //! What must be refused, run through the program: exit code, code, hint, and nothing half-written.
 
+mod archives;
 mod arguments;
 mod bytes;
 mod coverage;

@@ -6,3 +6,4 @@ pub(crate) mod image;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod registry;
+pub(crate) mod tar;

@@ -9,12 +9,12 @@ use crate::oci::Manifest;
 
 /// Documents of files that a user named.
 #[derive(Debug, Clone, Default)]
-pub struct Files {
+pub struct EvidenceFiles {
     manifests: Vec<Manifest>,
     blobs: Vec<Blob>,
 }
 
-impl Files {
+impl EvidenceFiles {
     /// Adds the documents of a file; `name` is for people.
     ///
     /// # Errors
