@@ -142,6 +142,23 @@ pub struct ToldManifest {
     pub second_level: bool,
 }
 
+/// Where was looked and how much was there, for who wants to know why nothing was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Looked {
+    /// Attestation manifests in indexes.
+    pub attestation_manifests: usize,
+    /// Manifests whose referrers were asked for.
+    pub listings: usize,
+    /// Referrers of these that were read.
+    pub referrers: usize,
+    /// Tags of cosign that were asked for.
+    pub tags_asked: usize,
+    /// Tags of these that were there.
+    pub tags: usize,
+    /// Documents in files.
+    pub files: usize,
+}
+
 /// Something that was listed as evidence and does not count, before any signature was looked at.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -323,6 +340,22 @@ impl Finder {
         self.told
             .iter()
             .filter(|told| !self.found.iter().any(|found| *found.manifest.digest() == told.descriptor.digest))
+    }
+
+    /// Where was looked so far.
+    pub fn looked(&self) -> Looked {
+        let asked = |of: fn(&Fetch) -> bool| self.answered.keys().filter(|fetch| of(fetch)).count();
+        let found = |layouts: &[EvidenceLayout]| {
+            self.found.iter().filter(|found| layouts.iter().any(|layout| found.seen.contains(layout))).count()
+        };
+        Looked {
+            attestation_manifests: found(&[EvidenceLayout::Index, EvidenceLayout::IndexArtifact]),
+            listings: asked(|fetch| matches!(fetch, Fetch::Referrers(_))),
+            referrers: found(&[EvidenceLayout::Referrer]),
+            tags_asked: asked(|fetch| matches!(fetch, Fetch::Tag(_))),
+            tags: found(&[EvidenceLayout::Tag]),
+            files: found(&[EvidenceLayout::File]),
+        }
     }
 
     /// What was listed and does not count.

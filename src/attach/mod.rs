@@ -11,7 +11,7 @@ mod referrer;
 mod tag;
 
 pub use file::{FileDocument, FileError, documents_of};
-pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Phase, Refused, ToldManifest};
+pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Looked, Phase, Refused, ToldManifest};
 pub use index::{Form, IndexTarget, plan_index};
 pub use plan::{AttachError, Evidence, TagMove, Warning, WritePlan};
 pub use referrer::{Told, plan_referrer};

@@ -1,6 +1,6 @@
 //! Verify: find, fetch, check, decide.
 
-use crate::attach::{Finder, Phase};
+use crate::attach::{Finder, Looked, Phase};
 use crate::oci::{Image, Manifest, Platform};
 use crate::policy::{Requirement, Scope, Verdict, evaluate};
 use crate::predicate::TypeSelector;
@@ -31,6 +31,8 @@ pub struct Verified {
     pub collected: Collected,
     /// How far was looked.
     pub phase: Phase,
+    /// Where was looked.
+    pub looked: Looked,
     /// Not met, and something that might have mattered could not be fetched.
     pub undecided: bool,
 }
@@ -52,7 +54,8 @@ pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Verifie
         collected.finish();
     }
     let undecided = !verdict.is_accepted() && collected.is_undecided();
-    Verified { image: finder.image(), verdict, collected, phase: finder.phase(), undecided }
+    let (phase, looked) = (finder.phase(), finder.looked());
+    Verified { image: finder.image(), verdict, collected, phase, looked, undecided }
 }
 
 /// How many requests are made for manifests before what they brought is looked at. Siblings of what is wanted are

@@ -19,7 +19,8 @@ pub use list::{ListReport, ListedAttachmentEntry, ListedAttestationEntry, Listed
 pub use parts::{ImagePart, PlatformPart, RejectionEntry, SignerEntry};
 pub use text::{human_attest, human_inspect, human_list, human_verify};
 pub use verify::{
-    AttestationEntry, CandidateEntry, PolicyPart, RequirementEntry, VerdictWord, VerifiedSignatureEntry, VerifyReport,
+    AttestationEntry, CandidateEntry, LookedIn, PolicyPart, RequirementEntry, VerdictWord, VerifiedSignatureEntry,
+    VerifyReport,
 };
 
 /// The JSON Schemas of all reports: file name and schema.

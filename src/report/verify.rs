@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::chain::{self, LinkEntry};
 use super::parts::{self, ImagePart, PlatformPart, RejectionEntry, SignerEntry};
+use crate::attach::Looked;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::job::{Rejection, Verified};
@@ -130,6 +131,30 @@ pub struct VerifiedSignatureEntry {
     pub chain: Vec<LinkEntry>,
 }
 
+/// Where was looked, and how much was there. Once the demands are met nobody looks further.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LookedIn {
+    /// Attestation manifests in indexes.
+    pub attestation_manifests: usize,
+    /// Manifests whose referrers were asked for.
+    pub listings: usize,
+    /// Referrers of these that were read.
+    pub referrers: usize,
+    /// Tags of cosign that were asked for.
+    pub tags_asked: usize,
+    /// Tags of these that were there.
+    pub tags: usize,
+    /// Documents in files.
+    pub files: usize,
+}
+
+impl From<Looked> for LookedIn {
+    fn from(looked: Looked) -> Self {
+        let Looked { attestation_manifests, listings, referrers, tags_asked, tags, files } = looked;
+        Self { attestation_manifests, listings, referrers, tags_asked, tags, files }
+    }
+}
+
 /// The report of `verify`, `attestry/verify/v1`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VerifyReport {
@@ -151,6 +176,8 @@ pub struct VerifyReport {
     pub signatures: Vec<VerifiedSignatureEntry>,
     /// What was seen and does not count.
     pub rejections: Vec<RejectionEntry>,
+    /// Where was looked.
+    pub looked_in: LookedIn,
     /// What was not checked.
     pub unchecked: Vec<Code>,
     /// The policy, when there was one.
@@ -191,6 +218,7 @@ impl VerifyReport {
             attestations: attestations.iter().map(|known| entry(known, image, names)).collect(),
             signatures: signatures(verified, names),
             rejections: verified.collected.rejections.iter().map(RejectionEntry::of).collect(),
+            looked_in: verified.looked.into(),
             unchecked: unchecked.into_iter().collect(),
             policy,
         }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{chain, clean, headline, signer, title};
+use super::{chain, clean, count, headline, signer, title};
 use crate::digest::Digest;
-use crate::report::verify::{AttestationEntry, RequirementEntry, VerdictWord, VerifyReport};
+use crate::report::verify::{AttestationEntry, LookedIn, RequirementEntry, VerdictWord, VerifyReport};
 
 /// `verify` for people. The last line is `accepted`, `refused…` or `undecided…`.
 pub fn human_verify(report: &VerifyReport) -> String {
@@ -22,6 +22,9 @@ pub fn human_verify(report: &VerifyReport) -> String {
             Some(code) => unmet(&mut text, requirement, code.as_str()),
         }
     }
+    if report.verdict != VerdictWord::Accepted {
+        let _ = writeln!(text, "\n  looked in     {}", looked_in(&report.looked_in));
+    }
     let unchecked: Vec<&str> = report.unchecked.iter().map(|code| code.as_str()).collect();
     if !unchecked.is_empty() {
         let _ = writeln!(text, "\n  not checked: {}", unchecked.join(", "));
@@ -36,6 +39,22 @@ pub fn human_verify(report: &VerifyReport) -> String {
         }
     };
     text
+}
+
+/// What there was, and where there was nothing: who misses evidence sees whether the right places were asked.
+fn looked_in(looked: &LookedIn) -> String {
+    let listed = count(looked.listings, "manifest", "manifests");
+    let mut places = vec![
+        count(looked.attestation_manifests, "attestation manifest", "attestation manifests"),
+        format!("{} of {listed}", count(looked.referrers, "referrer", "referrers")),
+    ];
+    if looked.tags_asked > 0 {
+        places.push(format!("{} of {} tags", looked.tags, looked.tags_asked));
+    }
+    if looked.files > 0 {
+        places.push(count(looked.files, "file", "files"));
+    }
+    places.join(", ")
 }
 
 fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport) {
