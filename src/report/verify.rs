@@ -353,6 +353,9 @@ fn hint(unmet: &Unmet, requirement: &Requirement, reference: &str, candidates: &
         }
         (_, Some(Code::SubjectMismatch)) => "verify the image that was attested, or attest this one".to_owned(),
         (_, Some(Code::MaterialUnsupported)) => "certificates cannot be verified yet; give a key".to_owned(),
+        (_, Some(Code::MaterialInvalid)) => {
+            format!("attest it again; what cannot be read: attestry inspect {reference}")
+        }
         (Unmet::NoSuchPlatform { .. }, _) => format!("see what it has: attestry list {reference}"),
         (_, Some(_)) => format!("see what is attached: attestry list {reference}"),
         (_, None) => format!("attest it: attestry attest {reference} --type {type_name} --predicate FILE --key KEY"),
@@ -364,7 +367,7 @@ fn nearness(code: Code) -> u8 {
     match code {
         Code::ThresholdUnmet | Code::PlatformMissing => 0,
         Code::SubjectMismatch | Code::SubjectEmpty => 1,
-        Code::SignatureInvalid | Code::MaterialUnsupported => 2,
+        Code::SignatureInvalid | Code::MaterialUnsupported | Code::MaterialInvalid => 2,
         Code::Unsigned => 3,
         _ => 4,
     }

@@ -2,8 +2,11 @@
 //!
 //! The types here that say "verified" have no public constructor. Constructors of trust are named `assert…`.
 //!
-//! What is not here yet: certificates, transparency logs and timestamps. A bundle that carries a certificate is
-//! rejected as [`crate::code::Code::MaterialUnsupported`]; log entries and timestamps beside a key are listed as unchecked.
+//! What counts can give its [`Link`]s, from the document with the signature to the manifest of the image.
+//!
+//! What is not here yet: certificates, transparency logs and timestamps. A bundle that carries a certificate, and what
+//! cosign keeps with one and no trusted key made, is rejected as [`crate::code::Code::MaterialUnsupported`]; log entries
+//! and timestamps beside a key are listed as unchecked. [`AttachedContent`] keeps what cosign put beside a signature.
 
 mod attached;
 mod chain;

@@ -484,7 +484,7 @@ async fn a_statement_counts_through_an_index_only_when_that_lists_its_manifest_a
     let good = index(child.clone());
     assert_eq!(through(&good, &good), Ok(()));
     let other_size = index(Descriptor { size: child.size + 1, ..child.clone() });
-    let other_child = index(as_attestation(&leaf, &leaf));
+    let other_child = index(Descriptor { size: child.size, ..as_attestation(&leaf, &leaf) });
     let no_evidence = index(on(&carrier, "linux/arm64"));
     for index in [&other_size, &other_child, &no_evidence] {
         assert_eq!(through(index, index), Err(Code::Unsigned));

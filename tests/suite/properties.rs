@@ -15,11 +15,11 @@ use attestry::json::{self, Keep, Scanner};
 use attestry::limits::Limits;
 use attestry::location::{EvidenceLayout, Location};
 use attestry::media_type::MediaType;
-use attestry::oci::{Descriptor, LayoutIndex, Manifest, Platform};
+use attestry::oci::{Descriptor, LayoutIndex, Manifest, Platform, annotations};
 use attestry::policy::Policy;
 use attestry::predicate::TypeSelector;
 use attestry::reference::{Reference, Tag};
-use attestry::sigstore::{Bundle, BundleContent, VerificationMaterial};
+use attestry::sigstore::{Bundle, BundleContent, CosignMaterial, VerificationMaterial};
 use attestry::verify::{AttachedContent, Verifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -482,6 +482,31 @@ fn the_examples_of_the_in_toto_specification_are_read_where_they_are_statements(
     };
     assert_eq!(score(&folder, ".json", takes), (7, 8));
     assert_eq!(score(&folder, ".jsonc", takes), (0, 16));
+}
+
+#[test]
+fn annotations_of_cosign_always_answer() {
+    // (refused)
+    let certificate = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode([48, 0]));
+    let payload = json!({
+        "body": STANDARD.encode("{}"), "integratedTime": 1_700_000_000, "logIndex": 1, "logID": "0a".repeat(32),
+    });
+    let log_entry = json!({"SignedEntryTimestamp": STANDARD.encode("x"), "Payload": payload}).to_string();
+    let timestamp = json!({"SignedRFC3161Timestamp": STANDARD.encode([48, 0])}).to_string();
+    let limits = Limits::default();
+    for (annotation, seed) in [
+        (annotations::COSIGN_CERTIFICATE, certificate.clone()),
+        (annotations::COSIGN_CHAIN, certificate.repeat(2)),
+        (annotations::COSIGN_BUNDLE, log_entry),
+        (annotations::COSIGN_TIMESTAMP, timestamp),
+    ] {
+        always_answers(&[seed.into_bytes()], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let layer = Descriptor::new(MediaType::DSSE_ENVELOPE, Digest::sha256(b"x"), 1).annotated(annotation, text);
+            let read = CosignMaterial::read(&layer, &limits);
+            read.is_ok_and(|material| material != CosignMaterial::default())
+        });
+    }
 }
 
 #[test]

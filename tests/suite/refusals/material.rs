@@ -186,6 +186,7 @@ fn what_is_there_and_cannot_be_read_is_not_passed_over() {
             report.refused("attestation-missing", Some("material-invalid"));
             let named = text(&report.json["rejections"][0]["message"]).contains("dev.sigstore.cosign/");
             assert!(named, "{report:#?}");
+            assert!(text(&report.json["requirements"][0]["hint"]).contains("attestry inspect "), "{report:#?}");
         }
     }
     with(Form::Signature, true, &json!({SIGNATURE: "!"})).refused("attestation-missing", Some("material-invalid"));
