@@ -8,6 +8,7 @@
 
 mod archives;
 mod attacks;
+mod cosign_places;
 mod evidence_files;
 mod exporters;
 mod finding;
