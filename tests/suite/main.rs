@@ -8,6 +8,7 @@
 
 mod archives;
 mod attacks;
+mod corpora_layouts;
 mod exporters;
 mod fixtures;
 mod independent_reader;
