@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::attest::AttestReport;
 use super::inspect::{DocumentReport, InspectReport};
 use super::list::{ListReport, ListedAttestationEntry};
-use super::parts::{ImagePart, PlatformPart, SignerEntry};
+use super::parts::{ImagePart, PlatformPart, SignerEntry, is_export, some_of};
 use super::verify::{AttestationEntry, RequirementEntry, VerdictWord, VerifyReport};
 use crate::digest::Digest;
 use crate::foreign::one_line as clean;
@@ -31,7 +31,7 @@ fn pinned(image: &ImagePart) -> String {
 }
 
 fn headline(image: &ImagePart, platforms: &[PlatformPart]) -> String {
-    let kind = if super::parts::is_export(&image.reference) {
+    let kind = if is_export(&image.reference) {
         count(platforms.len(), "file", "files")
     } else if image.index {
         format!("index, {}", count(platforms.len(), "platform", "platforms"))
@@ -88,13 +88,13 @@ fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport)
         let _ = writeln!(text, "  ✓ {:<19} {}", clean(&requirement.id), clean(&requirement.wanted));
         for signature in report.signatures.iter().filter(|signature| !signature.covers.is_empty()) {
             let who: Vec<String> = signature.signers.iter().map(signer).collect();
-            let _ = writeln!(text, "{:24}{}: signed by {}", "", signature.covers.join(", "), who.join(", "));
+            let _ = writeln!(text, "{:24}{}: signed by {}", "", clean(&some_of(&signature.covers)), who.join(", "));
         }
         return;
     }
     for (place, entry) in used.into_iter().enumerate() {
         let label = if place == 0 { format!("✓ {:<19}", clean(&requirement.id)) } else { " ".repeat(21) };
-        let _ = writeln!(text, "  {label} {}, {}", title(Some(&entry.predicate_type)), entry.covers.join(", "));
+        let _ = writeln!(text, "  {label} {}, {}", title(Some(&entry.predicate_type)), clean(&some_of(&entry.covers)));
         let who: Vec<String> = entry.signers.iter().map(signer).collect();
         let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));
         if let Some(through) = &entry.through {

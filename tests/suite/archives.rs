@@ -186,7 +186,9 @@ fn found(report: &Value, member: &str) -> Vec<(String, String)> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|entry| (text(&entry["layout"]), text(entry.get("predicate_type").unwrap_or(&entry["kind"]))))
+        .map(|entry| {
+            (text(&entry["layout"]), text(&entry[if member == "signatures" { "kind" } else { "predicate_type" }]))
+        })
         .collect();
     rows.sort();
     rows
