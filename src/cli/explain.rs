@@ -299,11 +299,8 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("now", actual)
             .why("somebody moved it since it was read; moving it now would undo that")
             .hint("run the command again; the tag still names what the other one wrote"),
-        StoreError::NotALayout { place, detail } => explanation
-            .fact("folder", place)
-            .why(detail.clone())
-            .hint("an OCI image layout has the files oci-layout and index.json"),
-        StoreError::Archive { .. }
+        StoreError::NotALayout { .. }
+        | StoreError::Archive { .. }
         | StoreError::UnsafeEntry { .. }
         | StoreError::TooMuch { .. }
         | StoreError::ReadOnly { .. } => explain_archive(error),
@@ -330,10 +327,14 @@ fn explain_store(error: &StoreError) -> Explanation {
     }
 }
 
-/// Archives, and what exporters wrote.
+/// Folders and archives that are not what they should be.
 fn explain_archive(error: &StoreError) -> Explanation {
     let explanation = Explanation::new();
     match error {
+        StoreError::NotALayout { place, detail } => explanation
+            .fact("folder", place)
+            .why(detail.clone())
+            .hint("an OCI image layout has the files oci-layout and index.json"),
         StoreError::Archive { place, detail } => explanation
             .fact("archive", place)
             .why(detail.clone())

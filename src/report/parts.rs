@@ -1,5 +1,7 @@
 //! Parts that several reports share.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::digest::Digest;
 use crate::job::Rejection;
 use crate::location::EvidenceLayout;
 use crate::media_type::PredicateType;
-use crate::oci::Image;
+use crate::oci::{Image, PlatformManifest};
 use crate::verify::Signer;
 
 /// The image, as it was named and as it was resolved.
@@ -89,16 +91,42 @@ pub(super) fn platforms(image: &Image) -> Vec<PlatformPart> {
         .collect()
 }
 
-/// What a digest of the image stands for: `index`, a platform, or `image` for a single manifest.
+/// What a digest of the image stands for: `index`, a platform, a file, or `image` for a single manifest.
 pub(super) fn covers(image: &Image, about: &Digest) -> Vec<String> {
-    if about == image.digest() {
-        return vec![if image.is_index() { "index".to_owned() } else { "image".to_owned() }];
+    covers_all(image, std::slice::from_ref(about))
+}
+
+/// The same for several digests; each part is looked at once, however many there are.
+pub(super) fn covers_all(image: &Image, about: &[Digest]) -> Vec<String> {
+    let mut parts: HashMap<&Digest, Vec<&PlatformManifest>> = HashMap::new();
+    for part in image.platforms() {
+        for digest in std::iter::once(&part.descriptor.digest).chain(&part.held_by) {
+            parts.entry(digest).or_default().push(part);
+        }
     }
-    let parts =
-        image.platforms().iter().filter(|part| part.descriptor.digest == *about || part.held_by.contains(about));
-    let mut labels: Vec<String> = parts.map(crate::oci::PlatformManifest::label).collect();
-    labels.dedup();
+    let mut labels = Vec::new();
+    for digest in about {
+        if digest == image.digest() {
+            labels.push(if image.is_index() { "index".to_owned() } else { "image".to_owned() });
+            continue;
+        }
+        let mut of_digest: Vec<String> = parts.get(digest).into_iter().flatten().map(|part| part.label()).collect();
+        of_digest.dedup();
+        labels.append(&mut of_digest);
+    }
     labels
+}
+
+/// Names that are spelled out for people. An export may have a hundred thousand files.
+const NAMES: usize = 30;
+
+/// A few names, and how many more there are.
+pub(super) fn some_of(names: &[impl AsRef<str>]) -> String {
+    let named: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(NAMES) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 pub(super) fn signers(signers: &[Signer], names: &dyn Fn(&Digest) -> Option<String>) -> Vec<SignerEntry> {

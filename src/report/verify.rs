@@ -235,7 +235,7 @@ fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Op
         manifest: location.manifest.clone(),
         document: location.layer.clone(),
         subject: attestation.about().to_vec(),
-        covers: attestation.about().iter().flat_map(|about| parts::covers(image, about)).collect(),
+        covers: parts::covers_all(image, attestation.about()),
         signers: parts::signers(verified.signers(), names),
         times: Vec::new(),
         verified: true,
@@ -295,22 +295,12 @@ fn requirement(checked: &Checked, verified: &Verified, reference: &str) -> Requi
     entry
 }
 
-/// Names that are spelled out. An export may have a hundred thousand files.
-const NAMES: usize = 30;
-
-/// A few names, and how many more there are.
-fn some_of(names: &[&str]) -> String {
-    let more = names.len().saturating_sub(NAMES);
-    let named = names.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{named} and {more} more") } else { named }
-}
-
 fn sentence(unmet: &Unmet, requirement: &Requirement, image: &Image) -> String {
     let wanted = requirement.wanted.title();
     let files: Vec<&str> = image.platforms().iter().filter_map(PlatformManifest::path).collect();
     match unmet {
         Unmet::Missing if !files.is_empty() => {
-            format!("no {wanted} of {} signed by a demanded key", some_of(&files))
+            format!("no {wanted} of {} signed by a demanded key", parts::some_of(&files))
         }
         Unmet::Missing => format!("no {wanted} signed by a demanded key"),
         Unmet::Threshold { signed, wanted: threshold } => {
@@ -318,7 +308,7 @@ fn sentence(unmet: &Unmet, requirement: &Requirement, image: &Image) -> String {
         }
         Unmet::Platforms { missing, of } => {
             let names: Vec<&str> = missing.iter().map(|(label, _)| label.as_str()).collect();
-            format!("no {wanted} of {} counts ({} of {of} parts of the image)", some_of(&names), missing.len())
+            format!("no {wanted} of {} counts ({} of {of} parts of the image)", parts::some_of(&names), missing.len())
         }
         Unmet::IndexNotCovered => format!("no {wanted} is about the index itself"),
         Unmet::NoSuchPlatform { wanted } => format!("the image has no platform {wanted}"),
@@ -405,14 +395,14 @@ fn candidates(requirement: &Requirement, unmet: &Unmet, verified: &Verified) -> 
 fn insufficient(attestation: &Attestation, requirement: &Requirement, unmet: &Unmet, image: &Image) -> CandidateEntry {
     let signers = attestation.verified().signers();
     let by_demanded = signers.iter().any(|signer| requirement.keys.contains(signer.fingerprint()));
-    let covers: Vec<String> = attestation.about().iter().flat_map(|about| parts::covers(image, about)).collect();
+    let covers = parts::covers_all(image, attestation.about());
     let (failed_check, message, expected, got) = if let (true, Unmet::Threshold { wanted, .. }) = (by_demanded, unmet) {
         let got = signers.iter().filter(|signer| requirement.keys.contains(signer.fingerprint())).count();
         let text = "too few of the demanded keys signed this statement".to_owned();
         (Code::ThresholdUnmet, text, Some(format!("{wanted} keys")), Some(format!("{got}")))
     } else if by_demanded {
-        let text = format!("it is about {}", covers.join(", "));
-        (Code::PlatformMissing, text, None, Some(covers.join(", ")))
+        let text = format!("it is about {}", parts::some_of(&covers));
+        (Code::PlatformMissing, text, None, Some(parts::some_of(&covers)))
     } else {
         let keys: Vec<String> = requirement.keys.iter().map(Digest::short).collect();
         let got = signers.first().map(|signer| signer.fingerprint().short());

@@ -3,15 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
+use attestry::code::Code;
 use attestry::digest::Digest;
+use attestry::limits::Limits;
+use attestry::reference::{Selector, Tag};
+use attestry::store::{Archive, Files, Store};
 use serde_json::{Value, json};
 
 use crate::interop::Cosign;
 use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list, verify};
 use crate::support::command::{Ran, Scratch, attestry, fixtures, oci};
-use crate::support::image::{Place, registries};
+use crate::support::image::{Place, registries, wait};
 use crate::support::peer::{installed, peer};
-use crate::support::program::tree;
+use crate::support::program::{is_full, tree};
 use crate::support::tar::{Tar, gzip};
 
 fn image(name: &str) -> Option<PathBuf> {
@@ -179,6 +183,63 @@ fn layers_are_what_the_configuration_says_or_the_image_is_refused() {
     says(saved(&bomb, &Digest::sha256(&vec![0; 30 << 20]), None).finish(), "too-large");
 }
 
+#[test]
+fn every_bound_on_archives_and_exports_is_held() {
+    // (refused: too-large), each bound alone
+    let place = Place::folder();
+    place.push_single("1");
+    let Place::Folder(folder) = &place else { return };
+    let scratch = Scratch::new();
+    let tar = Tar::of_folder(folder.path(), "").finish();
+    let plain = PathBuf::from(scratch.write("plain.tar", &tar));
+    let packed = PathBuf::from(scratch.write("packed.tar.gz", gzip(&tar)));
+    let exported = || Limits { exported_files: 3, ..Limits::default() };
+    type Opened = Result<(), attestry::store::StoreError>;
+    let archive = |path: &Path, limits: Limits| -> Opened { Archive::open(path, &limits).map(drop) };
+    let refusals = [
+        archive(&plain, Limits { archive_entries: 3, ..Limits::default() }),
+        archive(&plain, Limits { archive_name_bytes: 100, ..Limits::default() }),
+        archive(&packed, Limits { archive_bytes: 1_000, ..Limits::default() }),
+        archive(&packed, Limits { archive_ratio: 1, memory_bytes: 100, ..Limits::default() }),
+        Files::open_archive(&plain, &exported()).map(drop),
+        Files::open_folder(folder.path(), &exported()).map(drop),
+    ];
+    for (number, refused) in refusals.into_iter().enumerate() {
+        assert_eq!(refused.map_err(|error| error.code()), Err(Code::TooLarge), "{number}");
+    }
+    for path in [&plain, &packed] {
+        archive(path, Limits::default()).unwrap();
+    }
+}
+
+#[test]
+fn one_changed_bit_anywhere_gives_the_same_image_or_none() {
+    // (accepted) or refused; never another image, never a panic
+    let place = Place::folder();
+    let digest = place.push_single("1").digest().clone();
+    let Place::Folder(folder) = &place else { return };
+    let tar = Tar::of_folder(folder.path(), "").finish();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let selector = Selector { tag: Some(Tag::parse("1").unwrap()), digest: None };
+    let (mut same, mut refused) = (0, 0);
+    let step = if is_full() { 1 } else { 7 };
+    for (place, byte) in tar.iter().enumerate().step_by(step) {
+        let mut changed = tar.clone();
+        changed[place] = byte ^ (1 << (place % 8));
+        std::fs::write(file.path(), changed).unwrap();
+        let opened = Archive::open(file.path(), &Limits::default());
+        match opened.and_then(|store| wait(store.manifest(&selector))) {
+            Ok(manifest) => {
+                assert_eq!(*manifest.digest(), digest, "byte {place}");
+                same += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    // What may change is padding and the bytes of other blobs.
+    assert!(same > 0 && refused > 512 * 3 / step, "{same} {refused}");
+}
+
 /// Statements and signatures by what a listing says of them.
 fn found(report: &Value, member: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -186,7 +247,9 @@ fn found(report: &Value, member: &str) -> Vec<(String, String)> {
         .as_array()
         .unwrap()
         .iter()
-        .map(|entry| (text(&entry["layout"]), text(entry.get("predicate_type").unwrap_or(&entry["kind"]))))
+        .map(|entry| {
+            (text(&entry["layout"]), text(&entry[if member == "signatures" { "kind" } else { "predicate_type" }]))
+        })
         .collect();
     rows.sort();
     rows

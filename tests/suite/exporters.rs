@@ -287,6 +287,23 @@ fn what_was_exported_is_read_and_never_written() {
     attestry(["list", "dir:"]).exits(2);
 }
 
+#[cfg(unix)]
+#[test]
+fn names_of_files_are_shown_without_what_moves_the_cursor_and_not_without_end() {
+    // (accepted) and (refused: platform-missing)
+    let names: Vec<String> = (10..60).map(|number| format!("f{number}\u{1b}[2J\n  ✓ all is well")).collect();
+    let export = Export::new(&names.iter().map(|name| (name.as_str(), "same")).collect::<Vec<_>>());
+    export.sign("provenance.sigstore.json", &statement(SLSA, &["same"]));
+    let key = export.scratch.path("signer.pub");
+    let human = |code: i32| attestry(["verify", &export.folder(), "--key", &key, "--type", SLSA]).exits(code).text();
+    let text = human(0);
+    assert!(text.contains("50 files") && text.contains("f10") && text.contains("and 20 more"), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains("\n  ✓ all is well"), "{text}");
+    export.write("a\u{1b}[2Jb", "more");
+    let text = human(1);
+    assert!(text.contains("a\u{fffd}[2Jb") && !text.contains('\u{1b}'), "{text}");
+}
+
 #[test]
 fn thousands_of_files_are_covered_in_no_time_worth_naming() {
     // (accepted): nothing that is done grows with the square of their number

@@ -8,6 +8,7 @@
 
 mod archives;
 mod attacks;
+mod corpora_layouts;
 mod cosign_places;
 mod evidence_files;
 mod exporters;

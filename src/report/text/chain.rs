@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{clean, title};
+use super::{clean, some_of, title};
 use crate::report::chain::LinkEntry;
 
 /// Parts that a statement is about, of which so many are named.
@@ -40,7 +40,7 @@ fn words(link: &LinkEntry) -> String {
         LinkEntry::Statement { predicate_type, .. } => format!("statement, {}", title(Some(predicate_type))),
         LinkEntry::Subject { digest, covers } => match covers.as_slice() {
             [] => format!("manifest {}", digest.short()),
-            covers => format!("{} {}", covers.join(", "), digest.short()),
+            covers => format!("{} {}", clean(&some_of(covers)), digest.short()),
         },
     }
 }

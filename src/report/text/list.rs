@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::matrix::matrix;
-use super::{clean, headline, title};
+use super::{clean, headline, some_of, title};
 use crate::digest::Digest;
 use crate::location::EvidenceLayout;
 use crate::report::list::{ListReport, ListedAttestationEntry};
@@ -59,7 +59,7 @@ fn columns(report: &ListReport) -> Vec<(String, &Digest)> {
     let signatures = report.signatures.iter().filter(|entry| !is_manifest(&entry.covers));
     for (subject, covers) in attestations.chain(files).chain(signatures.map(|entry| (&entry.subject, &entry.covers))) {
         if !columns.iter().any(|(_, digest)| *digest == subject) {
-            let label = if is_manifest(covers) { "another image".to_owned() } else { covers.join(", ") };
+            let label = if is_manifest(covers) { "another image".to_owned() } else { some_of(covers) };
             columns.push((label, subject));
         }
     }

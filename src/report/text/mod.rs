@@ -12,7 +12,7 @@ pub use inspect::human_inspect;
 pub use list::human_list;
 pub use verify::human_verify;
 
-use super::parts::{ImagePart, PlatformPart, SignerEntry};
+use super::parts::{ImagePart, PlatformPart, SignerEntry, is_export, some_of};
 use crate::foreign::one_line as clean;
 use crate::media_type::PredicateType;
 use crate::predicate::Family;
@@ -36,7 +36,7 @@ fn pinned(image: &ImagePart) -> String {
 }
 
 fn headline(image: &ImagePart, platforms: &[PlatformPart]) -> String {
-    let kind = if crate::report::parts::is_export(&image.reference) {
+    let kind = if is_export(&image.reference) {
         count(platforms.len(), "file", "files")
     } else if image.index {
         format!("index, {}", count(platforms.len(), "platform", "platforms"))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{chain, clean, count, headline, signer, title};
+use super::{chain, clean, count, headline, signer, some_of, title};
 use crate::digest::Digest;
 use crate::report::verify::{AttestationEntry, LookedIn, RequirementEntry, VerdictWord, VerifyReport};
 
@@ -63,7 +63,7 @@ fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport)
     if used.is_empty() {
         let signatures = requirement.signatures.iter().filter_map(|place| report.signatures.get(*place));
         for (place, signature) in signatures.enumerate() {
-            let wanted = format!("{}, {}", clean(&requirement.wanted), signature.covers.join(", "));
+            let wanted = format!("{}, {}", clean(&requirement.wanted), clean(&some_of(&signature.covers)));
             headed(text, requirement, place, &wanted);
             let who: Vec<String> = signature.signers.iter().map(signer).collect();
             let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));
@@ -72,7 +72,7 @@ fn met(text: &mut String, requirement: &RequirementEntry, report: &VerifyReport)
         return;
     }
     for (place, entry) in used.into_iter().enumerate() {
-        let what = format!("{}, {}", title(Some(&entry.predicate_type)), entry.covers.join(", "));
+        let what = format!("{}, {}", title(Some(&entry.predicate_type)), clean(&some_of(&entry.covers)));
         headed(text, requirement, place, &what);
         let who: Vec<String> = entry.signers.iter().map(signer).collect();
         let _ = writeln!(text, "{:24}signed by {}", "", who.join(", "));

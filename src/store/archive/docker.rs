@@ -1,7 +1,8 @@
 //! Archives as `docker save` writes them: since Docker 25 with an OCI layout in them, before that without.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -30,8 +31,11 @@ pub struct DockerArchive {
 
 enum Form {
     Layout(LayoutReader<ArchivedLayout>),
-    Saved(SavedImages),
+    Saved(SavedImages, Made),
 }
+
+/// Images whose manifests were made, by their place in the list: making one reads all of its layers.
+type Made = Mutex<BTreeMap<usize, Arc<SavedImage>>>;
 
 impl DockerArchive {
     /// Opens an archive; `image` is one of the names with tag that are kept in it.
@@ -51,13 +55,13 @@ impl DockerArchive {
             let detail = format!("it has neither {LIST_FILE_NAME} nor an OCI layout");
             return Err(StoreError::Archive { place: archive.place, detail });
         }
-        Ok(Self { form: Form::Saved(SavedImages::new(archive, limits)), image })
+        Ok(Self { form: Form::Saved(SavedImages::new(archive, limits), Made::default()), image })
     }
 
     fn place(&self) -> String {
         match &self.form {
             Form::Layout(reader) => reader.place(),
-            Form::Saved(saved) => saved.archive.place.clone(),
+            Form::Saved(saved, _) => saved.archive.place.clone(),
         }
     }
 
@@ -90,30 +94,43 @@ impl DockerArchive {
         }
     }
 
-    fn choose_saved(&self, saved: &SavedImages) -> Result<SavedImage, StoreError> {
+    /// The image at a place of the list, made once.
+    fn made(&self, saved: &SavedImages, place: usize, listed: &ListedImage) -> Result<Arc<SavedImage>, StoreError> {
+        let Form::Saved(_, made) = &self.form else { return Err(self.not_found("image")) };
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.get(&place) {
+            return Ok(Arc::clone(known));
+        }
+        let image = Arc::new(saved.image(listed)?);
+        made.insert(place, Arc::clone(&image));
+        Ok(image)
+    }
+
+    fn choose_saved(&self, saved: &SavedImages) -> Result<Arc<SavedImage>, StoreError> {
         let list = saved.list()?;
         let names = |image: &ListedImage| image.repo_tags.clone().unwrap_or_default();
-        let chosen: Vec<&ListedImage> = match &self.image {
-            Some(wanted) => {
-                list.iter().filter(|image| names(image).iter().any(|name| same_name(name, wanted))).collect()
-            }
-            None => list.iter().collect(),
+        let is_wanted = |image: &ListedImage| match &self.image {
+            Some(wanted) => names(image).iter().any(|name| same_name(name, wanted)),
+            None => true,
         };
+        let chosen: Vec<(usize, &ListedImage)> =
+            list.iter().enumerate().filter(|(_, image)| is_wanted(image)).collect();
         match (chosen.as_slice(), &self.image) {
-            ([one], _) => saved.image(one),
+            ([(place, one)], _) => self.made(saved, *place, one),
             ([], Some(wanted)) => Err(self.not_found(format!("image {wanted}"))),
             ([], None) => Err(self.not_found("image")),
             (several, _) => {
-                let names: Vec<Option<String>> = several.iter().map(|image| names(image).into_iter().next()).collect();
+                let names: Vec<Option<String>> =
+                    several.iter().map(|(_, image)| names(image).into_iter().next()).collect();
                 Err(self.ambiguous(names.iter().map(Option::as_deref)))
             }
         }
     }
 
     /// The image whose manifest, made here, has a digest.
-    fn saved_at(&self, saved: &SavedImages, digest: &Digest) -> Result<SavedImage, StoreError> {
-        for listed in saved.list()? {
-            let image = saved.image(&listed)?;
+    fn saved_at(&self, saved: &SavedImages, digest: &Digest) -> Result<Arc<SavedImage>, StoreError> {
+        for (place, listed) in saved.list()?.iter().enumerate() {
+            let image = self.made(saved, place, listed)?;
             if image.manifest.digest() == digest {
                 return Ok(image);
             }
@@ -122,10 +139,10 @@ impl DockerArchive {
     }
 
     fn saved_blob(&self, saved: &SavedImages, descriptor: &Descriptor) -> Result<Blob, StoreError> {
-        for listed in saved.list()? {
-            let image = saved.image(&listed)?;
+        for (place, listed) in saved.list()?.iter().enumerate() {
+            let image = self.made(saved, place, listed)?;
             if image.config.digest() == &descriptor.digest {
-                return Ok(image.config);
+                return Ok(image.config.clone());
             }
             if let Some((layer, name)) = image.layers.iter().find(|(layer, _)| layer.digest == descriptor.digest) {
                 return saved.layer(layer, name);
@@ -220,10 +237,10 @@ impl Store for DockerArchive {
         match &self.form {
             Form::Layout(reader) if *selector == Selector::default() => self.choose_entry(reader),
             Form::Layout(reader) => reader.manifest(selector),
-            Form::Saved(saved) => match (&selector.digest, &selector.tag) {
-                (Some(digest), _) => Ok(self.saved_at(saved, digest)?.manifest),
+            Form::Saved(saved, _) => match (&selector.digest, &selector.tag) {
+                (Some(digest), _) => Ok(self.saved_at(saved, digest)?.manifest.clone()),
                 (None, Some(tag)) => Err(self.not_found(format!("tag {tag}"))),
-                (None, None) => Ok(self.choose_saved(saved)?.manifest),
+                (None, None) => Ok(self.choose_saved(saved)?.manifest.clone()),
             },
         }
     }
@@ -231,7 +248,7 @@ impl Store for DockerArchive {
     async fn manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError> {
         match &self.form {
             Form::Layout(reader) => reader.manifest_at(descriptor),
-            Form::Saved(saved) => {
+            Form::Saved(saved, _) => {
                 let image = self.saved_at(saved, &descriptor.digest)?;
                 Blob::check(
                     descriptor.media_type.clone(),
@@ -240,7 +257,7 @@ impl Store for DockerArchive {
                     image.manifest.bytes().clone().into(),
                 )
                 .map_err(|cause| StoreError::Content { place: self.place(), cause })?;
-                Ok(image.manifest)
+                Ok(image.manifest.clone())
             }
         }
     }
@@ -248,14 +265,14 @@ impl Store for DockerArchive {
     async fn tag_digest(&self, tag: &Tag) -> Result<Option<Digest>, StoreError> {
         match &self.form {
             Form::Layout(reader) => Ok(reader.index()?.tagged(tag.as_str()).map(|entry| entry.digest.clone())),
-            Form::Saved(_) => Ok(None),
+            Form::Saved(..) => Ok(None),
         }
     }
 
     async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
         match &self.form {
             Form::Layout(reader) => reader.blob(descriptor, limit),
-            Form::Saved(saved) => {
+            Form::Saved(saved, _) => {
                 check_size(&self.place(), descriptor, limit)?;
                 let blob = self.saved_blob(saved, descriptor)?;
                 Blob::check(
@@ -273,14 +290,14 @@ impl Store for DockerArchive {
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
         match &self.form {
             Form::Layout(reader) => reader.referrers(subject),
-            Form::Saved(_) => Ok(Vec::new()),
+            Form::Saved(..) => Ok(Vec::new()),
         }
     }
 
     async fn tags(&self) -> Result<Vec<Tag>, StoreError> {
         match &self.form {
             Form::Layout(reader) => reader.tags(),
-            Form::Saved(_) => Ok(Vec::new()),
+            Form::Saved(..) => Ok(Vec::new()),
         }
     }
 
