@@ -119,6 +119,11 @@ impl MediaType {
         [Self::OCI_INDEX, Self::DOCKER_MANIFEST_LIST].contains(self)
     }
 
+    /// The configuration of an image, OCI or Docker.
+    pub fn is_image_config(&self) -> bool {
+        *self == Self::OCI_CONFIG || self.0 == "application/vnd.docker.container.image.v1+json"
+    }
+
     /// A Sigstore bundle of any version.
     pub fn is_sigstore_bundle(&self) -> bool {
         self.0.starts_with("application/vnd.dev.sigstore.bundle")

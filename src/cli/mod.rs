@@ -12,6 +12,7 @@ mod keygen;
 mod keys;
 mod list;
 mod place;
+mod sign;
 mod sign_blob;
 mod ui;
 mod verify;
@@ -103,6 +104,7 @@ async fn dispatch(arguments: &Arguments, ui: &Ui) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::Keygen(options) => keygen::run(options, ui),
         Command::Attest(options) => attest::run(options, common, ui).await,
+        Command::Sign(options) => sign::run(options, common, ui).await,
         Command::SignBlob(options) => sign_blob::run(options, ui),
         Command::Attach(options) => attach::run(options, common, ui).await,
         Command::List(options) => list::run(options, common, ui).await,

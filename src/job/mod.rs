@@ -8,16 +8,22 @@ mod download;
 mod error;
 mod find;
 mod list;
+mod placing;
+mod sign;
+mod signature;
+mod targets;
 mod verify;
 
 pub use apply::apply;
 pub use attach_bundle::attach_bundle;
-pub use attest::{
-    AttestRequest, AttestedDocument, Attesting, LayoutChoice, Targets, attest, sign_blob, sign_statement,
-};
+pub use attest::{AttestRequest, Signing, attest};
 pub use collect::{Collected, Rejection};
 pub use download::{Downloaded, Part, download, read_document};
 pub use error::JobError;
 pub use find::{Source, find_all, resolve};
 pub use list::{Listed, ListedAttachment, ListedAttestation, ListedSignature, list};
+pub use placing::{AttachedDocument, Attaching, LayoutChoice};
+pub use sign::{SignRequest, sign};
+pub use signature::{sign_blob, sign_statement};
+pub use targets::Targets;
 pub use verify::{Verified, VerifyRequest, verify};

@@ -9,7 +9,7 @@ mod parts;
 mod text;
 mod verify;
 
-pub use attest::{AttachedEntry, AttestReport, PlannedTag, WarningEntry};
+pub use attest::{AttachedEntry, AttestReport, EvidenceTagEntry, PlannedTag, WarningEntry, WrittenPart};
 pub use inspect::{DocumentReport, InspectReport, KeyReport, SignatureEntry};
 pub use list::{ListReport, ListedAttachmentEntry, ListedAttestationEntry, ListedSignatureEntry};
 pub use parts::{ImagePart, PlatformPart, RejectionEntry, SignerEntry};

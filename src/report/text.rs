@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::attest::AttestReport;
+use super::attest::{AttestReport, WrittenPart};
 use super::inspect::{DocumentReport, InspectReport};
 use super::list::{ListReport, ListedAttestationEntry};
 use super::parts::{ImagePart, PlatformPart, SignerEntry};
@@ -277,25 +277,39 @@ pub fn human_attest(report: &AttestReport) -> String {
         };
         let _ = writeln!(text, "{verb} {kind} to {on} {} as {}", entry.subject.short(), entry.layout);
     }
-    if report.dry_run {
+    human_written(&mut text, &report.written, report.dry_run);
+    text
+}
+
+/// What was changed in the store.
+fn human_written(text: &mut String, written: &WrittenPart, dry_run: bool) {
+    if dry_run {
         let _ = writeln!(
             text,
             "would write {} and {}; nothing was written",
-            count(report.blobs.len(), "blob", "blobs"),
-            count(report.manifests.len(), "manifest", "manifests")
+            count(written.blobs.len(), "blob", "blobs"),
+            count(written.manifests.len() + written.evidence_tags.len(), "manifest", "manifests")
         );
     }
-    for manifest in &report.manifests {
+    for manifest in &written.manifests {
         let _ = writeln!(text, "manifest {manifest}");
     }
-    if let Some(tag) = &report.tag {
-        let verb = if report.dry_run { "would move" } else { "moved" };
-        let _ = writeln!(text, "{verb} tag {} from {} to {}", tag.tag, tag.from.short(), tag.to.short());
+    let (wrote, moved, removed) = match dry_run {
+        true => ("would write", "would move", "would remove"),
+        false => ("wrote", "moved", "removed"),
+    };
+    for tag in &written.evidence_tags {
+        let _ = writeln!(text, "{wrote} tag {}, {}", tag.tag, tag.to);
     }
-    for warning in &report.warnings {
+    if let Some(tag) = &written.tag {
+        let _ = writeln!(text, "{moved} tag {} from {} to {}", tag.tag, tag.from.short(), tag.to.short());
+    }
+    for what in &written.removed {
+        let _ = writeln!(text, "{removed} {what}");
+    }
+    for warning in &written.warnings {
         let _ = writeln!(text, "note: {}", warning.message);
     }
-    text
 }
 
 /// `inspect` for people.

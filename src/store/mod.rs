@@ -129,6 +129,16 @@ pub enum StoreError {
         /// The folder.
         place: String,
     },
+    /// The store was asked to delete and does not.
+    #[error("{place} does not delete {what}: {detail}")]
+    DeleteUnsupported {
+        /// The store.
+        place: String,
+        /// Manifest or tag.
+        what: String,
+        /// What the store said.
+        detail: String,
+    },
     /// A file could not be read or written.
     #[error("{action} {path} failed: {cause}")]
     Io {
@@ -156,6 +166,7 @@ impl StoreError {
             Self::Ambiguous { .. } => Code::TagAmbiguous,
             Self::NotALayout { .. } => Code::LayoutInvalid,
             Self::Locked { .. } => Code::LayoutLocked,
+            Self::DeleteUnsupported { .. } => Code::DeleteUnsupported,
             Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
             Self::Io { .. } => Code::StorageFailed,
         }
@@ -174,6 +185,15 @@ pub enum Pushed {
     Sent,
     /// It was there already.
     Present,
+}
+
+/// What became of a manifest that was taken off a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Deleted,
+    /// Nothing lists it any more; by its digest it is still there, since the store does not delete.
+    Unlisted,
 }
 
 /// What a tag must name before it is moved.
@@ -252,6 +272,40 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::TagMoved`] when the tag does not name what is expected.
     async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError>;
+
+    /// Whether [`Store::tag`] always notices that somebody else moved the tag. Where it may not, a writer looks again.
+    fn guards_tags(&self) -> bool;
+
+    /// Waits a random while, so that two writers who met do not meet again.
+    async fn pause(&self);
+
+    /// Deletes a manifest by digest; what it lists stays. Take tags off it first: in some stores they go with it, in
+    /// others they are copies.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::DeleteUnsupported`].
+    async fn delete_manifest(&self, digest: &Digest) -> Result<(), StoreError>;
+
+    /// Takes a manifest off the list of what refers to `subject`, and deletes it where the store deletes.
+    ///
+    /// # Errors
+    /// [`StoreError::DeleteUnsupported`] when it would still be listed.
+    async fn remove_referrer(&self, subject: &Digest, manifest: &Digest) -> Result<Removed, StoreError>;
+
+    /// Removes a tag. What it names may go with it, where the store knows no other way.
+    ///
+    /// # Errors
+    /// [`StoreError::TagMoved`] when the tag does not name what is expected; [`StoreError::DeleteUnsupported`].
+    async fn untag(&self, tag: &Tag, expected: &Expected) -> Result<(), StoreError>;
+}
+
+/// A random number below a bound.
+pub(crate) fn random_below(bound: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_le_bytes(bytes) % bound.max(1),
+        Err(_) => bound / 2,
+    }
 }
 
 /// Refuses a blob by its promised size, before a byte is read.

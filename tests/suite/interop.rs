@@ -14,14 +14,14 @@ const TYPES: [(&str, &str, &str); 3] =
     [("spdx", "spdxjson", SPDX), ("openvex", "openvex", OPENVEX), ("slsa-provenance", "slsaprovenance1", SLSA)];
 
 /// cosign with keys alone: no transparency log, no timestamps, nothing fetched from elsewhere.
-struct Cosign {
-    scratch: Scratch,
+pub(crate) struct Cosign {
+    pub(crate) scratch: Scratch,
     signing_config: String,
     trusted_root: String,
 }
 
 impl Cosign {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !installed("cosign") {
             return None;
         }
@@ -33,7 +33,7 @@ impl Cosign {
         Some(Self { scratch, signing_config, trusted_root })
     }
 
-    fn verify_attestation(&self, key: &str, wanted: &str, image: &str) -> Ran {
+    pub(crate) fn verify_attestation(&self, key: &str, wanted: &str, image: &str) -> Ran {
         let key = self.scratch.path(&format!("{key}.pub"));
         peer(
             "cosign",
@@ -52,7 +52,7 @@ impl Cosign {
         )
     }
 
-    fn verify(&self, key: &str, image: &str) -> Ran {
+    pub(crate) fn verify(&self, key: &str, image: &str) -> Ran {
         let key = self.scratch.path(&format!("{key}.pub"));
         peer(
             "cosign",
@@ -69,8 +69,23 @@ impl Cosign {
         )
     }
 
+    /// Verifies what is kept under a tag, and looks nowhere else.
+    pub(crate) fn verify_attestation_under_tag(&self, key: &str, wanted: &str, image: &str) -> Ran {
+        let key = self.scratch.path(&format!("{key}.pub"));
+        let old = ["--insecure-ignore-tlog", "--allow-http-registry", "--new-bundle-format=false"];
+        let common = ["verify-attestation", "--key", &key, "--type", wanted, image];
+        peer("cosign", common.into_iter().chain(old))
+    }
+
+    /// The same for an image signature.
+    pub(crate) fn verify_under_tag(&self, key: &str, image: &str) -> Ran {
+        let key = self.scratch.path(&format!("{key}.pub"));
+        let old = ["--insecure-ignore-tlog", "--allow-http-registry", "--new-bundle-format=false"];
+        peer("cosign", ["verify", "--key", &key, image].into_iter().chain(old))
+    }
+
     /// Runs a command that signs with the private key `signer`.
-    fn sign(&self, legacy: bool, arguments: &[&str]) -> Ran {
+    pub(crate) fn sign(&self, legacy: bool, arguments: &[&str]) -> Ran {
         let key = self.scratch.path("signer.key");
         let (verb, rest) = arguments.split_first().unwrap();
         let mut command = Command::new("cosign");

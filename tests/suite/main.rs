@@ -7,9 +7,12 @@
 )]
 
 mod attacks;
+mod converting;
+mod detaching;
 mod fixtures;
 mod independent_reader;
 mod interop;
+mod layouts;
 mod properties;
 mod refusals;
 mod registry_faults;
@@ -19,3 +22,4 @@ mod round_trip;
 mod store_contract;
 mod support;
 mod tour;
+mod two_writers;
