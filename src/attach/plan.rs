@@ -48,6 +48,12 @@ pub enum AttachError {
         /// The kind of document.
         what: &'static str,
     },
+    /// The attestation manifest is inside an index that is inside the index.
+    #[error("{manifest} is inside an index that is inside the index")]
+    InsideNestedIndex {
+        /// The attestation manifest.
+        manifest: Digest,
+    },
     /// A part of the image is an index that cannot be read, so that its own parts are not known.
     #[error("a part of the image is an index that cannot be read: {manifest}")]
     PartUnreadable {
@@ -79,7 +85,7 @@ impl AttachError {
             Self::AttestationManifestSigned { .. } => Code::AttestationManifestSigned,
             Self::UnsignedStatementsPresent { .. } => Code::UnsignedStatementsPresent,
             Self::EvidenceTagInvalid { .. } => Code::EvidenceTagInvalid,
-            Self::DocumentUnfit { .. } => Code::ArgumentInvalid,
+            Self::DocumentUnfit { .. } | Self::InsideNestedIndex { .. } => Code::ArgumentInvalid,
             Self::PartUnreadable { .. } => Code::NotFound,
             Self::NoSuchPlatform { .. } => Code::PlatformUnknown,
         }

@@ -53,6 +53,10 @@ pub(crate) enum Command {
     SignBlob(SignBlobOptions),
     /// Attach a bundle file to an image
     Attach(AttachOptions),
+    /// Take attached documents off an image
+    Detach(DetachOptions),
+    /// Keep attestations in another layout, with the same signatures
+    Convert(ConvertOptions),
     /// List everything that is attached to an image (not verified)
     #[command(visible_alias = "tree")]
     List(ListOptions),
@@ -191,6 +195,45 @@ pub(crate) struct AttachOptions {
     /// The bundle file, or -
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: String,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetachOptions {
+    /// The image
+    pub(crate) image: String,
+    /// Digest of a document, or of a manifest with all that it lists; repeated: all of them
+    #[arg(long, value_name = "DIGEST", required = true)]
+    pub(crate) select: Vec<String>,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertOptions {
+    /// The image
+    pub(crate) image: String,
+    /// The layout to keep them in
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) to: Layout,
+    /// Only those that are kept in this layout
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) from: Option<Layout>,
+    /// Only this predicate type; repeated: any of them
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only the document of this digest, or of the manifest of this digest; repeated: all of them
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) select: Vec<String>,
+    /// Leave them in their old layout too [default]
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) keep: bool,
+    /// Take them off their old layout afterwards
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -122,7 +122,9 @@ fn exit_of_job(error: &JobError) -> Exit {
         JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. })
         | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
         JobError::LeftBehind { cause, .. } => exit_of_job(cause),
-        JobError::Attach(AttachError::DocumentUnfit { .. }) => Exit::AskedWrongly,
+        JobError::Attach(AttachError::DocumentUnfit { .. } | AttachError::InsideNestedIndex { .. }) => {
+            Exit::AskedWrongly
+        }
         JobError::Attach(
             AttachError::AttestationManifestSigned { .. } | AttachError::UnsignedStatementsPresent { .. },
         )
@@ -320,22 +322,6 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::Ambiguous { place, tags } => {
             explanation.fact("place", place).fact("images", tags.join(", ")).hint("name one of them")
         }
-        StoreError::Locked { place } => explanation
-            .fact("place", place)
-            .why("two writers at once would lose an entry")
-            .hint("nothing was written; try again when the other process is done"),
-        StoreError::TagMoved { place, tag, actual } => explanation
-            .fact("place", place)
-            .fact("tag", tag)
-            .fact("now", actual)
-            .why("somebody moved it since it was read; moving it now would undo that")
-            .hint("run the command again; the tag still names what the other one wrote"),
-        StoreError::DeleteUnsupported { place, what, detail } => explanation
-            .fact("place", place)
-            .fact("wanted", format!("to delete {what}"))
-            .fact("answer", detail)
-            .why("whoever runs a registry decides whether it deletes")
-            .hint("have deletion enabled there (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED=true), or delete it in its own interface"),
         StoreError::NotALayout { place, detail } => explanation
             .fact("folder", place)
             .why(detail.clone())
@@ -357,9 +343,34 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::Offline { place } => {
             explanation.fact("place", place).hint("leave --offline away, or use a layout folder")
         }
+        other => explain_write(other),
+    }
+}
+
+/// What only a writer meets.
+fn explain_write(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Locked { place } => explanation
+            .fact("place", place)
+            .why("two writers at once would lose an entry")
+            .hint("nothing was written; try again when the other process is done"),
+        StoreError::TagMoved { place, tag, actual } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("now", actual)
+            .why("somebody moved it since it was read; moving it now would undo that")
+            .hint("run the command again; the tag still names what the other one wrote"),
+        StoreError::DeleteUnsupported { place, what, detail } => explanation
+            .fact("place", place)
+            .fact("wanted", format!("to delete {what}"))
+            .fact("answer", detail)
+            .why("whoever runs a registry decides whether it deletes")
+            .hint("have deletion enabled there (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED=true), or delete it in its own interface"),
         StoreError::ReferrersTag { .. } => {
             explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
         }
+        other => explanation.why(other.to_string()),
     }
 }
 
@@ -383,6 +394,10 @@ fn explain_attach(error: &AttachError) -> Explanation {
             .fact("tag", tag)
             .why("signatures and attestations under a tag are the layers of one manifest")
             .hint("move or delete that tag, or use --layout referrer; nothing was written"),
+        AttachError::InsideNestedIndex { manifest } => explanation
+            .fact("manifest", manifest)
+            .why("taking it out changes the inner index, and with it the outer one")
+            .hint("name the inner index by its digest; nothing was changed"),
         AttachError::DocumentUnfit { layout, what } => explanation
             .fact("layout", layout)
             .why(format!("it does not hold {what}"))

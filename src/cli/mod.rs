@@ -3,7 +3,9 @@
 mod args;
 mod attach;
 mod attest;
+mod convert;
 mod demo;
+mod detach;
 mod download;
 mod error;
 mod explain;
@@ -107,6 +109,8 @@ async fn dispatch(arguments: &Arguments, ui: &Ui) -> Result<Exit, CliError> {
         Command::Sign(options) => sign::run(options, common, ui).await,
         Command::SignBlob(options) => sign_blob::run(options, ui),
         Command::Attach(options) => attach::run(options, common, ui).await,
+        Command::Detach(options) => detach::run(options, common, ui).await,
+        Command::Convert(options) => convert::run(options, common, ui).await,
         Command::List(options) => list::run(options, common, ui).await,
         Command::Inspect(options) => inspect::run(options, common, ui).await,
         Command::Download(options) => download::run(options, common, ui).await,

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use super::attest::{AttestReport, WrittenPart};
+use super::convert::ConvertReport;
+use super::detach::{DetachReport, DetachedEntry};
 use super::inspect::{DocumentReport, InspectReport};
 use super::list::{ListReport, ListedAttestationEntry};
 use super::parts::{ImagePart, PlatformPart, SignerEntry};
@@ -279,6 +281,44 @@ pub fn human_attest(report: &AttestReport) -> String {
     }
     human_written(&mut text, &report.written, report.dry_run);
     text
+}
+
+/// `convert` for people.
+pub fn human_convert(report: &ConvertReport) -> String {
+    let mut text = String::new();
+    let verb = if report.dry_run { "would convert" } else { "converted" };
+    for entry in &report.converted {
+        let on = entry.platform.as_deref().unwrap_or(if report.image.index { "index" } else { "image" });
+        let kind = title(entry.predicate_type.as_ref());
+        let _ = writeln!(text, "{verb} {kind} of {on} {} from {} to {}", entry.subject.short(), entry.from, entry.to);
+    }
+    if report.converted.is_empty() {
+        let _ = writeln!(text, "nothing to convert: all of it is kept there already");
+    }
+    human_detached(&mut text, &report.detached, report.dry_run);
+    human_written(&mut text, &report.written, report.dry_run);
+    text
+}
+
+/// `detach` for people.
+pub fn human_detach(report: &DetachReport) -> String {
+    let mut text = String::new();
+    human_detached(&mut text, &report.detached, report.dry_run);
+    human_written(&mut text, &report.written, report.dry_run);
+    text
+}
+
+fn human_detached(text: &mut String, detached: &[DetachedEntry], dry_run: bool) {
+    let verb = if dry_run { "would detach" } else { "detached" };
+    for entry in detached {
+        let layouts: Vec<&str> = entry.layouts.iter().map(|layout| layout.as_str()).collect();
+        let kind = match &entry.predicate_type {
+            Some(predicate_type) => title(Some(predicate_type)),
+            None => "document".to_owned(),
+        };
+        let (document, subject) = (entry.document.short(), entry.subject.short());
+        let _ = writeln!(text, "{verb} {kind} {document} from {subject} ({})", layouts.join(", "));
+    }
 }
 
 /// What was changed in the store.
