@@ -88,6 +88,8 @@ constants! { MediaType:
     DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json";
     /// BuildKit's attestation manifest in its artifact form.
     DOCKER_ATTESTATION_MANIFEST = "application/vnd.docker.attestation.manifest.v1+json";
+    /// A Sigstore bundle, version 0.1.
+    SIGSTORE_BUNDLE_V01 = "application/vnd.dev.sigstore.bundle+json;version=0.1";
     /// A Sigstore bundle, version 0.3.
     SIGSTORE_BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json";
     /// cosign's simple-signing payload.

@@ -9,7 +9,7 @@ use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Image, Manifest};
 use crate::predicate::TypeSelector;
 use crate::reference::{Selector, Tag};
-use crate::sigstore::{Bundle, BundleContent, VerificationMaterial};
+use crate::sigstore::{Bundle, BundleContent, VerificationMaterial, bundle_around};
 use crate::verify::AttachedContent;
 
 use super::apply::write;
@@ -223,7 +223,7 @@ fn reshape(
     source: &Source<'_>,
 ) -> Result<Evidence, Unfit> {
     let envelope = match content {
-        AttachedContent::Envelope(_) if has_material(layer) => {
+        AttachedContent::Envelope(_) if has_material(layer) && to != LayoutChoice::Referrer => {
             return Err(Unfit::Because(
                 "a certificate or log entry is kept beside it, for which there is no place there",
             ));
@@ -254,7 +254,13 @@ fn reshape(
     let (media_type, text, kind) = match (to, content) {
         (LayoutChoice::Referrer, AttachedContent::Envelope(parsed)) => {
             let hint = parsed.signatures().iter().find_map(|signature| signature.keyid.clone()).unwrap_or_default();
-            (MediaType::SIGSTORE_BUNDLE_V03, Bundle::around(&hint, envelope), DocumentKind::Bundle)
+            if has_material(layer) {
+                let text = bundle_around(&layer.annotations, &hint, envelope)
+                    .ok_or(Unfit::Because("the certificate, log entry or timestamp beside it is broken"))?;
+                (MediaType::SIGSTORE_BUNDLE_V01, text, DocumentKind::Bundle)
+            } else {
+                (MediaType::SIGSTORE_BUNDLE_V03, Bundle::around(&hint, envelope), DocumentKind::Bundle)
+            }
         }
         (LayoutChoice::Referrer, _) => (blob.media_type().clone(), blob.content().clone(), DocumentKind::Bundle),
         (LayoutChoice::Tag, _) => (MediaType::DSSE_ENVELOPE, envelope, DocumentKind::Envelope),

@@ -1,5 +1,7 @@
 //! Sigstore formats. Bundles of v0.1, v0.2 and v0.3 are read; v0.3 with a public-key hint is written.
 
 mod bundle;
+mod cosign_material;
 
 pub use bundle::{Bundle, BundleContent, BundleError, BundleVersion, MessageSignature, VerificationMaterial};
+pub(crate) use cosign_material::bundle_around;

@@ -163,12 +163,42 @@ fn an_envelope_with_two_signatures_becomes_no_bundle() {
         let ran = convert(&place.tagged(tag), "referrer", &[]).exits(1);
         assert!(ran.stderr.contains("error[conversion-unsupported]") && ran.stderr.contains(reason), "{}", ran.stderr);
     }
-    // A certificate beside a single signature has no place in the index.
-    envelope["signatures"].as_array_mut().unwrap().pop();
-    let root = place.push_index("certificate");
-    attach_under_tag(&place, root.digest(), &envelope, &json!({"dev.sigstore.cosign/certificate": "PEM"}));
-    let ran = convert(&place.tagged("certificate"), "referrer", &[]).exits(1);
-    assert!(ran.stderr.contains("no place there"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_cosign_keeps_beside_a_signature_goes_into_the_bundle_and_nowhere_else() {
+    // (accepted) and (refused: conversion-unsupported)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        let root = place.push_single("1");
+        let image = place.tagged("1");
+        let report = attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag"]).succeeds().json();
+        let document = report["attached"][0]["document"].as_str().unwrap();
+        let before = envelope(&image, document);
+        let text = attestry(["download", &image, "--type", "spdx", "--part", "document"]).succeeds().json();
+        let body = base64::engine::general_purpose::STANDARD.encode(r#"{"apiVersion":"0.0.1","kind":"dsse"}"#);
+        let entry = json!({
+            "SignedEntryTimestamp": "QUJD",
+            "Payload": {"body": body, "integratedTime": 1_700_000_000, "logIndex": 7, "logID": "c0d2"},
+        });
+        let notes =
+            |entry: &str| json!({"dev.sigstore.cosign/bundle": entry, "predicateType": "https://spdx.dev/Document"});
+        attach_under_tag(&place, root.digest(), &text, &notes(&entry.to_string()));
+        for to in ["index", "index-artifact"] {
+            let ran = convert(&image, to, &[]).exits(1);
+            assert!(ran.stderr.contains("no place there"), "{}", ran.stderr);
+        }
+        let report = convert(&image, "referrer", &["--remove"]).succeeds().json();
+        assert!(before == envelope(&image, report["converted"][0]["document"].as_str().unwrap()), "{image}");
+        let report = verify(&scratch, "signer", &image, &["--type", "spdx"]).succeeds().json();
+        assert_eq!(report["unchecked"], json!(["signing-time", "log-entry"]), "{image}");
+        // What a bundle says beside its signature has no place under a tag.
+        let ran = convert(&image, "tag", &[]).exits(1);
+        assert!(ran.stderr.contains("has no place there"), "{}", ran.stderr);
+        attach_under_tag(&place, root.digest(), &text, &notes("{}"));
+        let ran = convert(&image, "referrer", &["--from", "tag"]).exits(1);
+        assert!(ran.stderr.contains("is broken"), "{}", ran.stderr);
+    }
 }
 
 /// Puts an envelope under the tag of a manifest, whatever it says.
