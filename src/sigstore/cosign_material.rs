@@ -45,7 +45,7 @@ pub(crate) fn bundle_around(notes: &BTreeMap<String, String>, hint: &str, envelo
     Some(Content::joined([Content::from(head), envelope, Content::from("}")]))
 }
 
-/// The certificates of a PEM text, leaf first. A root is left out: trust comes from the verifier.
+/// The certificates of a PEM text, in its order.
 fn certificates(pem: &str) -> Option<Vec<Value>> {
     let mut found = Vec::new();
     for part in pem.split(BEGIN).skip(1) {

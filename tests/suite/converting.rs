@@ -39,7 +39,10 @@ fn payload_and_signature_are_the_same_in_every_other_layout() {
     let scratch = Scratch::new();
     for place in [Place::in_process(), Place::folder()] {
         for from in LAYOUTS {
-            for to in LAYOUTS.into_iter().filter(|to| *to != from) {
+            // In a registry each layout once each way; in a folder all pairs.
+            let all = matches!(place, Place::Folder(_));
+            let pairs = LAYOUTS.into_iter().filter(|to| *to != from && (all || from == "tag" || *to == "tag"));
+            for to in pairs {
                 let tag = format!("{from}-{to}");
                 place.push_index(&tag);
                 let image = place.tagged(&tag);

@@ -11,6 +11,7 @@ mod converting;
 mod detaching;
 mod fixtures;
 mod independent_reader;
+mod index_rewriting;
 mod interop;
 mod layouts;
 mod properties;
