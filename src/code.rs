@@ -92,6 +92,7 @@ codes! {
     DeleteUnsupported = "delete-unsupported", "the store does not delete";
     BlobsKept = "blobs-kept", "the documents stay in the store, listed by nothing";
     ManifestKept = "manifest-kept", "the manifest stays in the store, listed by nothing";
+    ManifestShared = "manifest-shared", "the index of another tag lists the manifest, which therefore stays";
     OldIndexBroken = "old-index-broken", "the old index lists a manifest that is deleted";
     IndexDigestChanges = "index-digest-changes", "attaching into an index gives it another digest";
     ImageWrapped = "image-wrapped", "a single manifest becomes the only image of a new index";

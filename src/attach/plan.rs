@@ -183,6 +183,13 @@ pub enum Warning {
         /// The manifest.
         manifest: Digest,
     },
+    /// Another tag's index lists a manifest, which therefore stays, and its documents with it.
+    ManifestShared {
+        /// The manifest.
+        manifest: Digest,
+        /// The other tag.
+        tag: Tag,
+    },
     /// A manifest of the old index is deleted: whoever holds that index by its digest finds it incomplete.
     OldIndexBroken {
         /// The old index.
@@ -244,6 +251,8 @@ pub struct WritePlan {
     pub tag: Option<TagMove>,
     /// What to take away.
     pub removals: Vec<Removal>,
+    /// Those of the manifests that are there already. They may serve others, and are never taken away again.
+    pub present: Vec<Digest>,
     /// Documents that are looked for after a write that others may have undone.
     pub entries: Vec<Digest>,
     /// What a user must know.
@@ -270,6 +279,7 @@ impl WritePlan {
                 self.removals.push(removal);
             }
         }
+        self.present.extend(other.present);
         self.entries.extend(other.entries);
         for warning in other.warnings {
             if !self.warnings.contains(&warning) {

@@ -33,6 +33,9 @@ pub(super) async fn run(options: &ConvertOptions, common: &Common, ui: &Ui) -> R
     let source = located.source(&limits);
     let mut converting = job::convert(&request, jiff::Timestamp::now(), &source).await?;
     let (mut plan, mut detached) = (converting.attaching.plan.clone(), Vec::new());
+    if options.dry_run && options.remove {
+        detached = converting.plan_removal(&source).await?.1;
+    }
     if !options.dry_run {
         converting.write(&source).await?;
         plan = converting.attaching.plan.clone();

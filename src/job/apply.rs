@@ -82,7 +82,9 @@ pub(super) async fn write(
         match &failed {
             // What names nothing yet is a referrer all the same, and would count.
             JobError::Store(StoreError::TagMoved { .. }) => {
-                overtaken.extend(plan.manifests.iter().filter(|manifest| manifest.subject().is_some()).cloned());
+                let ours =
+                    |manifest: &&Manifest| manifest.subject().is_some() && !plan.present.contains(manifest.digest());
+                overtaken.extend(plan.manifests.iter().filter(ours).cloned());
             }
             JobError::EntryLost { .. } => {}
             _ => return Err(failed),
@@ -115,7 +117,11 @@ fn starts_from_the_same(old: &WritePlan, new: &WritePlan) -> bool {
     let tags = |plan: &WritePlan| -> Vec<(Tag, Option<Digest>)> {
         let evidence = plan.evidence_tags.iter().map(|written| (written.tag.clone(), written.from.clone()));
         let image = plan.tag.iter().map(|moved| (moved.tag.clone(), Some(moved.from.clone())));
-        evidence.chain(image).collect()
+        let removed = plan.removals.iter().filter_map(|removal| match removal {
+            Removal::Tag { tag, from } => Some((tag.clone(), Some(from.clone()))),
+            Removal::Referrer { .. } => None,
+        });
+        evidence.chain(image).chain(removed).collect()
     };
     tags(old) == tags(new)
 }

@@ -99,21 +99,26 @@ impl Converting<'_> {
     /// # Errors
     /// Like [`super::Detaching::write`]. What was converted stays.
     pub async fn remove(&self, source: &Source<'_>) -> Result<(WritePlan, Vec<DetachedDocument>), JobError> {
+        let (first, detached) = self.plan_removal(source).await?;
+        let again = async || self.plan_removal(source).await.map(|(plan, _)| plan);
+        Ok((write(first, again, source).await?, detached))
+    }
+
+    /// Plans what [`Converting::remove`] does, from what is there now.
+    ///
+    /// # Errors
+    /// Like [`super::detach`].
+    pub async fn plan_removal(&self, source: &Source<'_>) -> Result<(WritePlan, Vec<DetachedDocument>), JobError> {
         let selected = |found: &FoundManifest, layer: &Descriptor| {
             let kept_as = kept_as(found);
             let meant = kept_as != self.request.to.layout() && self.request.from.is_none_or(|from| from == kept_as);
             meant && self.converted.iter().any(|known| known.document == layer.digest)
         };
         let (tag, image) = (self.request.tag.as_ref(), &self.attaching.image);
-        let plan = async || {
-            look_again(self.request.selector, image, source).await?;
-            let root = source.store.manifest(self.request.selector).await?;
-            let finder = find_all(root, None, &[], source).await;
-            plan_without(&finder, &selected, tag, source).await
-        };
-        let (first, detached) = plan().await?;
-        let plan = write(first, async || plan().await.map(|(plan, _)| plan), source).await?;
-        Ok((plan, detached))
+        look_again(self.request.selector, image, source).await?;
+        let root = source.store.manifest(self.request.selector).await?;
+        let finder = find_all(root, None, &[], source).await;
+        plan_without(&finder, &selected, tag, source).await
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::StreamExt;
+
 use crate::attach::{
     AttachError, Finder, FoundManifest, IndexChange, Removal, Warning, WritePlan, plan_without_index,
     plan_without_referrer, plan_without_tag,
 };
 use crate::digest::Digest;
 use crate::location::EvidenceLayout;
-use crate::media_type::PredicateType;
-use crate::oci::{Descriptor, Image};
+use crate::media_type::{MediaType, PredicateType};
+use crate::oci::{Descriptor, Image, Manifest};
 use crate::reference::{Selector, Tag};
+use crate::store::StoreError;
 
 use super::apply::write;
 use super::collect::hint;
@@ -163,6 +166,7 @@ pub(super) async fn plan_without(
         }
         plan.join(inside);
     }
+    keep_shared(&mut plan, finder, tag, source).await?;
     // What is written in place of something must not be removed with it.
     let written: Vec<&Digest> = plan.manifests.iter().map(|manifest| manifest.digest()).collect();
     plan.removals.retain(|removal| match removal {
@@ -174,6 +178,52 @@ pub(super) async fn plan_without(
         plan.warnings.push(Warning::BlobsKept { documents: documents.len() });
     }
     Ok((plan, detached))
+}
+
+/// Keeps attestation manifests that the index of another tag lists: deleting them would break that image.
+async fn keep_shared(
+    plan: &mut WritePlan,
+    finder: &Finder,
+    tag: Option<&Tag>,
+    source: &Source<'_>,
+) -> Result<(), JobError> {
+    let is_listed = |digest: &Digest| {
+        finder.found().iter().filter(|found| found.manifest.digest() == digest).any(|found| {
+            let image = found.manifest.as_image();
+            image.and_then(|image| image.artifact_type.as_ref()) == Some(&MediaType::DOCKER_ATTESTATION_MANIFEST)
+        })
+    };
+    let going = plan.removals.iter().filter_map(|removal| match removal {
+        Removal::Referrer { manifest, .. } if is_listed(manifest) => Some(manifest.clone()),
+        _ => None,
+    });
+    let going: Vec<Digest> = going.collect();
+    if going.is_empty() {
+        return Ok(());
+    }
+    let others = source.store.tags().await?.into_iter().filter(|other| !other.is_for_evidence() && Some(other) != tag);
+    let indexes: Vec<(Tag, Result<Manifest, StoreError>)> = futures_util::stream::iter(others)
+        .map(|other| async move {
+            let selector = Selector { tag: Some(other.clone()), digest: None };
+            (other, source.store.manifest(&selector).await)
+        })
+        .buffered(source.limits.concurrent_requests)
+        .collect()
+        .await;
+    for (other, index) in indexes {
+        let index = match index {
+            Err(error) if error.is_not_found() => continue,
+            index => index?,
+        };
+        let children = index.as_index().map(|index| index.children()).unwrap_or_default();
+        for manifest in going.iter().filter(|going| children.iter().any(|child| child.descriptor.digest == **going)) {
+            plan.removals
+                .retain(|removal| !matches!(removal, Removal::Referrer { manifest: gone, .. } if gone == manifest));
+            plan.warnings.retain(|warning| !matches!(warning, Warning::OldIndexBroken { .. }));
+            plan.warnings.push(Warning::ManifestShared { manifest: manifest.clone(), tag: other.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn describe(found: &FoundManifest, layer: &Descriptor) -> DetachedDocument {

@@ -179,6 +179,7 @@ impl Placing<'_> {
         let tag = self.tag.as_ref();
         let mut plan = plan_index(image.root(), platform.as_ref(), &targets, form, tag, source.limits)?;
         let index = plan.manifests.pop();
+        plan.present = present(&plan, finder, source).await?;
         self.sign_manifests(&mut plan, source)?;
         plan.manifests.extend(index);
         if image.is_index() && !plan.manifests.is_empty() {
@@ -219,6 +220,17 @@ impl Placing<'_> {
         }
         Ok(())
     }
+}
+
+/// The attestation manifests of a plan that somebody wrote before, perhaps into the index of another tag.
+async fn present(plan: &WritePlan, finder: &Finder, source: &Source<'_>) -> Result<Vec<Digest>, JobError> {
+    let image = finder.image();
+    let mut known: Vec<Digest> = finder.found().iter().map(|found| found.manifest.digest().clone()).collect();
+    if !image.is_index() {
+        known.extend(source.store.referrers(image.digest()).await?.into_iter().map(|descriptor| descriptor.digest));
+    }
+    known.retain(|digest| plan.manifests.iter().any(|manifest| manifest.digest() == digest));
+    Ok(known)
 }
 
 /// Documents about one manifest share a tag, and so one write.

@@ -149,6 +149,10 @@ fn warning(warning: &Warning) -> WarningEntry {
         Warning::ManifestKept { manifest } => {
             (Code::ManifestKept, format!("the store does not delete: {manifest} is still there by its digest"))
         }
+        Warning::ManifestShared { manifest, tag } => (
+            Code::ManifestShared,
+            format!("the index of tag {tag} lists {}: it stays, and is found as a referrer", manifest.short()),
+        ),
         Warning::OldIndexBroken { index } => {
             (Code::OldIndexBroken, format!("the old index {} lists a manifest that is deleted", index.short()))
         }

@@ -50,7 +50,8 @@ fn payload_and_signature_are_the_same_in_every_other_layout() {
                 let report = attest(&scratch, &image, "spdx", SPDX, &more).succeeds().json();
                 let before = envelope(&image, report["attached"][0]["document"].as_str().unwrap());
                 let kept = place.content();
-                convert(&image, to, &["--dry-run"]).succeeds();
+                let dry = convert(&image, to, &["--dry-run", "--remove"]).succeeds().json();
+                assert_eq!(dry["detached"].as_array().unwrap().len(), 1, "{image}");
                 assert!(place.content() == kept, "{image}");
                 let report = convert(&image, to, &["--remove"]).succeeds().json();
                 let entry = &report["converted"][0];

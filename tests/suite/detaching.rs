@@ -193,3 +193,40 @@ fn cosign_and_regctl_see_what_is_left() {
         }
     }
 }
+
+#[test]
+fn what_the_index_of_another_tag_lists_stays_until_that_lets_it_go() {
+    // (accepted)
+    let scratch = Scratch::new();
+    for place in places_that_delete() {
+        let root = place.push_index("1");
+        let image = place.tagged("1");
+        let more = ["--layout", "index-artifact", "--platform", AMD64];
+        let report = attest(&scratch, &image, "spdx", SPDX, &more).succeeds().json();
+        let document = text(&report["attached"][0]["document"]).to_owned();
+        let second = attestry::reference::Tag::parse("2").unwrap();
+        crate::support::image::wait(async {
+            let first = attestry::reference::Tag::parse("1").unwrap();
+            let selector = attestry::reference::Selector { tag: Some(first), digest: None };
+            let store = place.store();
+            let index = store.manifest(&selector).await.unwrap();
+            store.tag(&index, &second, &attestry::store::Expected::Absent).await.unwrap();
+        });
+        let report = detach(&image, &[&document], &[]).succeeds().json();
+        let codes: Vec<&Value> = report["warnings"].as_array().unwrap().iter().map(|entry| &entry["code"]).collect();
+        assert!(codes.contains(&&json!("manifest-shared")), "{codes:?}");
+        assert_eq!(list(&image)["attestations"][0]["layout"], "referrer", "{image}");
+        // Still there, and not deleted when it is asked for once more.
+        detach(&image, &[&document], &[]).succeeds();
+        let other = place.tagged("2");
+        verify(&scratch, "signer", &other, &["--type", "spdx", "--platform", AMD64]).succeeds();
+        assert_eq!(list(&other)["rejections"], json!([]), "{image}");
+        // With the last index it goes.
+        detach(&other, &[&document], &[]).succeeds();
+        for image in [image, other] {
+            let listed = list(&image);
+            assert_eq!((&listed["attestations"], &listed["rejections"]), (&json!([]), &json!([])), "{image}");
+            assert_eq!(listed["platforms"].as_array().unwrap().len(), root.as_index().unwrap().children().len());
+        }
+    }
+}

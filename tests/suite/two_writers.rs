@@ -219,6 +219,36 @@ fn an_image_pinned_by_its_digest_is_not_chased() {
     assert_eq!(result.unwrap_err().code().as_str(), "tag-moved");
 }
 
+#[test]
+fn what_another_image_uses_is_not_taken_away_by_a_loser() {
+    // (refused: tag-moved)
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/keys/ed25519-pkcs8.pem")).unwrap();
+    // A key whose signatures are the same each time, so that both images get the very same attestation manifests.
+    let planned = |tag: &str| Planned { key: SigningKey::from_pem(&text, None).unwrap(), ..Planned::new(tag) };
+    for place in [Place::in_process(), Place::folder()] {
+        let root = place.push_index("1");
+        let other = place.push_single("3");
+        let store = place.store();
+        let form = LayoutChoice::Index(Form::Artifact);
+        wait(async {
+            let second = Tag::parse("2").unwrap();
+            store.tag(&root, &second, &Expected::Any).await.unwrap();
+            planned("1").write(form, &*store, async |_| {}).await.unwrap();
+            let loser = planned("2");
+            let result = loser.write(form, &*store, async |_| {
+                store.tag(&other, &second, &Expected::Any).await.unwrap();
+            });
+            assert_eq!(result.await.unwrap_err().code().as_str(), "tag-moved");
+            let index = store.manifest(&Planned::new("1").selector).await.unwrap();
+            assert_eq!(children(&index), 4);
+            for child in index.as_index().unwrap().children() {
+                store.manifest_at(&child.descriptor).await.unwrap();
+            }
+        });
+    }
+}
+
 /// A store that takes every write of a tag for evidence and lets somebody else undo it, as often as it is told to.
 struct Forgetful {
     inner: Box<dyn Store>,
