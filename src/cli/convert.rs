@@ -34,7 +34,10 @@ pub(super) async fn run(options: &ConvertOptions, common: &Common, ui: &Ui) -> R
     let mut converting = job::convert(&request, jiff::Timestamp::now(), &source).await?;
     let (mut plan, mut detached) = (converting.attaching.plan.clone(), Vec::new());
     if options.dry_run && options.remove {
-        detached = converting.plan_removal(&source).await?.1;
+        let (removal, documents) = converting.plan_removal(&source).await?;
+        plan.evidence_tags.extend(removal.evidence_tags);
+        plan.removals.extend(removal.removals);
+        detached = documents;
     }
     if !options.dry_run {
         converting.write(&source).await?;

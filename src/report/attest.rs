@@ -144,7 +144,7 @@ fn warning(warning: &Warning) -> WarningEntry {
         }
         Warning::BlobsKept { documents } => (
             Code::BlobsKept,
-            format!("{} stay in the store until it is cleaned up; nothing lists them", counted(*documents, "document")),
+            format!("{} left in the store until it is cleaned up, listed by nothing", counted(*documents, "document")),
         ),
         Warning::ManifestKept { manifest } => {
             (Code::ManifestKept, format!("the store does not delete: {manifest} is still there by its digest"))
