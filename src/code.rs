@@ -85,6 +85,16 @@ codes! {
     PlatformNeeded = "platform-needed", "a statement about an index cannot live inside that index";
     PlatformUnknown = "platform-unknown", "the image has no such platform";
     AttestationManifestSigned = "attestation-manifest-signed", "the attestation manifest is signed and cannot change";
+    UnsignedStatementsPresent = "unsigned-statements-present", "the attestation manifest holds statements of somebody else";
+    EvidenceTagInvalid = "evidence-tag-invalid", "the tag for evidence holds something else";
+    ConversionUnsupported = "conversion-unsupported", "the signed bytes cannot be kept in that layout";
+    SelectionAbsent = "selection-absent", "nothing attached has that digest";
+    EntryLost = "entry-lost", "another writer's change took away what was just attached";
+    DeleteUnsupported = "delete-unsupported", "the store does not delete";
+    BlobsKept = "blobs-kept", "the documents stay in the store, listed by nothing";
+    ManifestKept = "manifest-kept", "the manifest stays in the store, listed by nothing";
+    ManifestShared = "manifest-shared", "the index of another tag lists the manifest, which therefore stays";
+    OldIndexBroken = "old-index-broken", "the old index lists a manifest that is deleted";
     IndexDigestChanges = "index-digest-changes", "attaching into an index gives it another digest";
     ImageWrapped = "image-wrapped", "a single manifest becomes the only image of a new index";
     IndexUntagged = "index-untagged", "no tag names the new index";

@@ -62,6 +62,8 @@ pub struct Limits {
     pub pages: usize,
     /// Attempts at one request that failed in a way that may pass.
     pub attempts: u32,
+    /// Times that a change of something shared (a tag, an index) is made anew because others changed it meanwhile.
+    pub write_rounds: u32,
     /// Seconds without progress after which a connection is given up.
     pub idle_seconds: u64,
     /// Bytes that a compressed archive may unpack to. Images of a few GB are usual; more is unpacked by hand first.
@@ -106,6 +108,7 @@ impl Default for Limits {
             concurrent_requests: 8,
             pages: 200,
             attempts: 3,
+            write_rounds: 5,
             idle_seconds: 30,
             archive_bytes: 16 << 30,
             archive_ratio: 200,

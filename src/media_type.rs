@@ -90,6 +90,8 @@ constants! { MediaType:
     DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json";
     /// BuildKit's attestation manifest in its artifact form.
     DOCKER_ATTESTATION_MANIFEST = "application/vnd.docker.attestation.manifest.v1+json";
+    /// A Sigstore bundle, version 0.1.
+    SIGSTORE_BUNDLE_V01 = "application/vnd.dev.sigstore.bundle+json;version=0.1";
     /// A Sigstore bundle, version 0.3.
     SIGSTORE_BUNDLE_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json";
     /// cosign's simple-signing payload.
@@ -121,6 +123,11 @@ impl MediaType {
         [Self::OCI_INDEX, Self::DOCKER_MANIFEST_LIST].contains(self)
     }
 
+    /// The configuration of an image, OCI or Docker. As an artifact type it says that nobody gave one.
+    pub fn is_image_config(&self) -> bool {
+        *self == Self::OCI_CONFIG || *self == Self::DOCKER_CONFIG
+    }
+
     /// A Sigstore bundle of any version.
     pub fn is_sigstore_bundle(&self) -> bool {
         self.0.starts_with("application/vnd.dev.sigstore.bundle")
@@ -130,11 +137,6 @@ impl MediaType {
     pub fn is_image_layer(&self) -> bool {
         self.0.starts_with("application/vnd.oci.image.layer.")
             || self.0.starts_with("application/vnd.docker.image.rootfs.")
-    }
-
-    /// The configuration of an image. As an artifact type it says that nobody gave one.
-    pub fn is_image_config(&self) -> bool {
-        *self == Self::OCI_CONFIG || *self == Self::DOCKER_CONFIG
     }
 
     /// A DSSE envelope, in cosign's or in-toto's spelling.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{AttachError, Evidence, TagMove, Warning, WritePlan};
+use super::plan::{AttachError, Evidence, Removal, TagMove, Warning, WritePlan};
 use crate::content::Blob;
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -68,18 +68,102 @@ pub fn plan_index(
             Manifest::read(new_index(&[child], &BTreeMap::new()), limits)?
         }
     };
+    let mut changed = root.as_index().is_none();
     for target in targets {
-        let (manifest, blobs) = attestation_manifest(target, form, limits)?;
-        let child = index_child(&manifest, &target.image.digest);
+        let Some((manifest, blobs)) = attestation_manifest(target, form, limits)? else { continue };
         let Some(known) = index.as_index() else { continue };
         let text = match &target.existing {
-            Some(existing) => known.with_child_replaced(index.bytes(), existing.digest(), &child),
-            None => known.with_child(index.bytes(), &child),
+            Some(existing) => {
+                let old = known.children().iter().find(|child| child.descriptor.digest == *existing.digest());
+                let child = match old {
+                    Some(old) => renewed(&old.descriptor, &manifest),
+                    None => index_child(&manifest, &target.image.digest),
+                };
+                known.with_child_replaced(index.bytes(), existing.digest(), &child)
+            }
+            None => known.with_child(index.bytes(), &index_child(&manifest, &target.image.digest)),
         };
         index = Manifest::read(Blob::of_bytes(index.blob().media_type().clone(), text), limits)?;
+        plan.entries.extend(target.evidence.iter().map(|evidence| evidence.blob.digest().clone()));
         plan.blobs.extend(blobs);
         plan.manifests.push(manifest);
+        changed = true;
     }
+    if !changed {
+        // All of it is there already: another writer of the same documents, or a second run.
+        return Ok(WritePlan::default());
+    }
+    finish(&mut plan, root, index, tag);
+    Ok(plan)
+}
+
+/// What to take out of one attestation manifest.
+#[derive(Debug, Clone)]
+pub struct IndexChange {
+    /// The attestation manifest.
+    pub manifest: Manifest,
+    /// The documents to take out of it; with the last one it goes.
+    pub dropped: Vec<Digest>,
+}
+
+/// Plans to take documents out of the index of an image. Every other child and annotation keeps its bytes.
+///
+/// # Errors
+/// [`AttachError::Manifest`] when a manifest that was made does not read back: a bug.
+pub fn plan_without_index(
+    root: &Manifest,
+    changes: &[IndexChange],
+    tag: Option<&Tag>,
+    limits: &Limits,
+) -> Result<WritePlan, AttachError> {
+    let mut plan = WritePlan::default();
+    let mut index = root.clone();
+    for change in changes {
+        let (Some(known), Some(image)) = (index.as_index(), change.manifest.as_image()) else { continue };
+        let old = change.manifest.digest();
+        let dropped = |layer: &Descriptor| change.dropped.contains(&layer.digest);
+        let child = known.children().iter().find(|child| child.descriptor.digest == *old);
+        let text = match child {
+            Some(child) if !image.layers.iter().all(dropped) => {
+                let (manifest, blobs) = smaller(&change.manifest, image, &dropped, limits)?;
+                let text = known.with_child_replaced(index.bytes(), old, &renewed(&child.descriptor, &manifest));
+                plan.blobs.extend(blobs);
+                plan.manifests.push(manifest);
+                text
+            }
+            _ => known.without_children(index.bytes(), |child| child.digest == *old),
+        };
+        index = Manifest::read(Blob::of_bytes(index.blob().media_type().clone(), text), limits)?;
+        if let Some(subject) = change.manifest.subject() {
+            // In its artifact form it is a referrer too, and would be found there.
+            plan.removals.push(Removal::Referrer { subject: subject.digest.clone(), manifest: old.clone() });
+            plan.warnings.push(Warning::OldIndexBroken { index: root.digest().clone() });
+        }
+    }
+    plan.warnings.dedup();
+    finish(&mut plan, root, index, tag);
+    Ok(plan)
+}
+
+/// The attestation manifest with fewer layers.
+fn smaller(
+    manifest: &Manifest,
+    image: &ImageManifest,
+    dropped: &dyn Fn(&Descriptor) -> bool,
+    limits: &Limits,
+) -> Result<(Manifest, Vec<Blob>), AttachError> {
+    let mut text = image.without_layers(manifest.bytes(), dropped);
+    let mut blobs = Vec::new();
+    if image.config.media_type.is_image_config() {
+        let config = image_config(image.layers.iter().filter(|layer| !dropped(layer)));
+        text = ImageManifest::with_config(&text, &Descriptor::of(&config), limits)?;
+        blobs.push(config);
+    }
+    Ok((Manifest::read(Blob::of_bytes(manifest.blob().media_type().clone(), text), limits)?, blobs))
+}
+
+/// What every change of an index ends with: what to say about it, and the tag.
+fn finish(plan: &mut WritePlan, root: &Manifest, index: Manifest, tag: Option<&Tag>) {
     if root.as_index().is_some() {
         plan.warnings.push(Warning::IndexDigestChanges { from: root.digest().clone(), to: index.digest().clone() });
     }
@@ -90,7 +174,15 @@ pub fn plan_index(
         None => plan.warnings.push(Warning::Untagged { index: index.digest().clone() }),
     }
     plan.manifests.push(index);
-    Ok(plan)
+}
+
+/// The entry of a manifest that changed: what it says beside digest and size stays.
+fn renewed(old: &Descriptor, manifest: &Manifest) -> Descriptor {
+    let mut child = old.clone();
+    child.data = None;
+    child.digest = manifest.digest().clone();
+    child.size = manifest.blob().size();
+    child
 }
 
 fn index_child(manifest: &Manifest, about: &Digest) -> Descriptor {
@@ -104,22 +196,29 @@ fn index_child(manifest: &Manifest, about: &Digest) -> Descriptor {
 
 /// The layer descriptor of a document, with the predicate type beside it as BuildKit has it.
 fn layer_of(evidence: &Evidence) -> Descriptor {
-    let layer = Descriptor::of(&evidence.blob);
+    let mut layer = Descriptor::of(&evidence.blob);
+    layer.annotations.clone_from(&evidence.notes);
     match &evidence.predicate_type {
         Some(predicate_type) => layer.annotated(annotations::PREDICATE_TYPE, predicate_type.to_string()),
         None => layer,
     }
 }
 
-/// A new attestation manifest, or the existing one with more layers.
+/// A new attestation manifest, or the existing one with more layers; `None` when it has them already.
 fn attestation_manifest(
     target: &IndexTarget,
     form: Form,
     limits: &Limits,
-) -> Result<(Manifest, Vec<Blob>), AttachError> {
-    let added: Vec<Descriptor> = target.evidence.iter().map(layer_of).collect();
-    let mut blobs: Vec<Blob> = target.evidence.iter().map(|evidence| evidence.blob.clone()).collect();
+) -> Result<Option<(Manifest, Vec<Blob>)>, AttachError> {
     let old = target.existing.as_ref().and_then(|existing| Some((existing, existing.as_image()?)));
+    let known = old.map(|(_, image)| image.layers.as_slice()).unwrap_or_default();
+    let is_new = |evidence: &&Evidence| !known.iter().any(|layer| layer.digest == *evidence.blob.digest());
+    let new: Vec<&Evidence> = target.evidence.iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let added: Vec<Descriptor> = new.iter().map(|evidence| layer_of(evidence)).collect();
+    let mut blobs: Vec<Blob> = new.iter().map(|evidence| evidence.blob.clone()).collect();
     let blob = match (old, form) {
         (Some((existing, image)), form) => {
             let mut text = image.with_layers(existing.bytes(), &added);
@@ -142,7 +241,7 @@ fn attestation_manifest(
             blob
         }
     };
-    Ok((Manifest::read(blob, limits)?, blobs))
+    Ok(Some((Manifest::read(blob, limits)?, blobs)))
 }
 
 /// The configuration of the older form: its layers are not compressed, so their digests are the diff ids.
@@ -170,14 +269,12 @@ fn image_manifest(config: &Descriptor, layers: &[Descriptor]) -> Blob {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attach::DocumentKind;
     use crate::media_type::PredicateType;
 
     fn evidence(text: &'static str) -> Evidence {
-        Evidence {
-            blob: Blob::of_bytes(MediaType::in_toto_envelope("spdx"), text.as_bytes()),
-            predicate_type: Some(PredicateType::new("https://spdx.dev/Document")),
-            is_message_signature: false,
-        }
+        let blob = Blob::of_bytes(MediaType::in_toto_envelope("spdx"), text.as_bytes());
+        Evidence::new(blob, Some(PredicateType::new("https://spdx.dev/Document")), DocumentKind::Envelope)
     }
 
     fn target(existing: Option<Manifest>, text: &'static str) -> IndexTarget {
@@ -189,8 +286,10 @@ mod tests {
     fn a_second_statement_joins_the_layers_of_the_first() {
         let limits = Limits::default();
         for form in [Form::Artifact, Form::Image] {
-            let (first, _) = attestation_manifest(&target(None, "one"), form, &limits).unwrap();
-            let (second, blobs) = attestation_manifest(&target(Some(first.clone()), "two"), form, &limits).unwrap();
+            let made = |target: &IndexTarget| attestation_manifest(target, form, &limits).unwrap();
+            let (first, _) = made(&target(None, "one")).unwrap();
+            let (second, blobs) = made(&target(Some(first.clone()), "two")).unwrap();
+            assert!(made(&target(Some(second.clone()), "one")).is_none());
             let image = second.as_image().unwrap();
             assert_eq!(image.layers.len(), 2, "{form:?}");
             assert_eq!(image.subject, first.as_image().unwrap().subject);

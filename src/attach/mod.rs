@@ -12,6 +12,7 @@ mod tag;
 
 pub use file::{FileDocument, FileError, documents_of};
 pub use find::{Answer, Failure, Fetch, FetchManifest, Finder, FoundManifest, Looked, Phase, Refused, ToldManifest};
-pub use index::{Form, IndexTarget, plan_index};
-pub use plan::{AttachError, Evidence, TagMove, Warning, WritePlan};
-pub use referrer::{Told, plan_referrer};
+pub use index::{Form, IndexChange, IndexTarget, plan_index, plan_without_index};
+pub use plan::{AttachError, DocumentKind, Evidence, EvidenceTag, Removal, TagMove, Warning, WritePlan};
+pub use referrer::{Told, plan_referrer, plan_without_referrer};
+pub use tag::{plan_tag, plan_without_tag, tag_for};

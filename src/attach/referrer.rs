@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::find::Failure;
-use super::plan::{AttachError, Evidence, WritePlan};
+use super::plan::{AttachError, DocumentKind, Evidence, Removal, WritePlan};
 use crate::code::Code;
+use crate::content::Blob;
 use crate::digest::Digest;
 use crate::limits::Limits;
+use crate::location::EvidenceLayout;
 use crate::media_type::{MediaType, PredicateType};
 use crate::oci::{Descriptor, Manifest, annotations, artifact_manifest};
 
@@ -84,10 +86,12 @@ pub(super) fn may_hold_bare_statements(manifest: &Manifest) -> bool {
     layers.iter().any(|layer| layer.media_type == MediaType::IN_TOTO)
 }
 
-/// Plans a Sigstore bundle as a referrer, in the form that cosign 3 and GitHub read.
+/// Plans a document as a referrer: a Sigstore bundle in the form that cosign 3 and GitHub read, a bare statement as
+/// Docker Hardened Images have it, cosign's older signature in its form for OCI 1.1.
 ///
 /// # Errors
-/// [`AttachError::Manifest`] when the manifest that was made does not read back: a bug.
+/// [`AttachError::DocumentUnfit`] for an envelope, which no tool looks for there; [`AttachError::Manifest`] when the
+/// manifest that was made does not read back: a bug.
 pub fn plan_referrer(
     subject: &Descriptor,
     evidence: &Evidence,
@@ -95,18 +99,55 @@ pub fn plan_referrer(
     limits: &Limits,
 ) -> Result<WritePlan, AttachError> {
     let mut notes = BTreeMap::new();
-    let content = if evidence.is_message_signature { "message-signature" } else { "dsse-envelope" };
-    notes.insert(annotations::BUNDLE_CONTENT.to_owned(), content.to_owned());
-    if let Some(predicate_type) = &evidence.predicate_type {
-        notes.insert(annotations::BUNDLE_PREDICATE_TYPE.to_owned(), predicate_type.to_string());
-    }
-    notes.insert(annotations::CREATED.to_owned(), created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let layer = Descriptor::of(&evidence.blob);
-    let blob = artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, &[layer], Some(subject), &notes);
+    let mut layer = Descriptor::of(&evidence.blob);
+    layer.annotations.clone_from(&evidence.notes);
+    let artifact_type = match evidence.kind {
+        DocumentKind::Bundle | DocumentKind::MessageBundle => {
+            let content = if evidence.kind == DocumentKind::Bundle { "dsse-envelope" } else { "message-signature" };
+            notes.insert(annotations::BUNDLE_CONTENT.to_owned(), content.to_owned());
+            if let Some(predicate_type) = &evidence.predicate_type {
+                notes.insert(annotations::BUNDLE_PREDICATE_TYPE.to_owned(), predicate_type.to_string());
+            }
+            notes.insert(annotations::CREATED.to_owned(), created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            evidence.blob.media_type().clone()
+        }
+        DocumentKind::Statement => {
+            if let Some(predicate_type) = &evidence.predicate_type {
+                notes.insert(annotations::PREDICATE_TYPE.to_owned(), predicate_type.to_string());
+                layer = layer.annotated(annotations::PREDICATE_TYPE, predicate_type.to_string());
+            }
+            MediaType::IN_TOTO
+        }
+        DocumentKind::SimpleSigning => MediaType::COSIGN_SIGNATURE,
+        DocumentKind::Envelope => {
+            return Err(AttachError::DocumentUnfit { layout: EvidenceLayout::Referrer, what: evidence.kind.as_str() });
+        }
+    };
+    let blob = artifact_manifest(&artifact_type, &[layer], Some(subject), &notes);
     let manifest = Manifest::read(blob, limits)?;
     Ok(WritePlan {
         blobs: vec![crate::oci::empty_blob(), evidence.blob.clone()],
         manifests: vec![manifest],
         ..WritePlan::default()
     })
+}
+
+/// Plans to take layers off a referrer; with the last one the manifest goes.
+///
+/// # Errors
+/// [`AttachError::Manifest`] when the manifest that was made does not read back: a bug.
+pub fn plan_without_referrer(
+    manifest: &Manifest,
+    dropped: &dyn Fn(&Descriptor) -> bool,
+    limits: &Limits,
+) -> Result<WritePlan, AttachError> {
+    let mut plan = WritePlan::default();
+    let Some(subject) = manifest.subject().map(|subject| subject.digest.clone()) else { return Ok(plan) };
+    if let Some(image) = manifest.as_image().filter(|image| !image.layers.iter().all(dropped)) {
+        let text = image.without_layers(manifest.bytes(), dropped);
+        let blob = Blob::of_bytes(manifest.blob().media_type().clone(), text);
+        plan.manifests.push(Manifest::read(blob, limits)?);
+    }
+    plan.removals.push(Removal::Referrer { subject, manifest: manifest.digest().clone() });
+    Ok(plan)
 }

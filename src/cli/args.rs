@@ -47,10 +47,16 @@ pub(crate) enum Command {
     Keygen(KeygenOptions),
     /// Make, sign and attach a statement about an image
     Attest(AttestOptions),
+    /// Sign an image
+    Sign(SignOptions),
     /// Sign a file, or a ready statement, into a bundle file
     SignBlob(SignBlobOptions),
     /// Attach a bundle file to an image
     Attach(AttachOptions),
+    /// Take attached documents off an image
+    Detach(DetachOptions),
+    /// Keep attestations in another layout, with the same signatures
+    Convert(ConvertOptions),
     /// List everything that is attached to an image (not verified)
     #[command(visible_alias = "tree")]
     List(ListOptions),
@@ -84,6 +90,24 @@ pub(crate) enum Layout {
     Index,
     /// Attestation manifest in the image index, artifact form
     IndexArtifact,
+    /// Tag made from the image's digest, as cosign 2 has it
+    Tag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignatureLayout {
+    /// OCI artifact whose subject is the image
+    Referrer,
+    /// Tag made from the image's digest, as cosign 2 has it
+    Tag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignedPart {
+    /// Each statement
+    Statement,
+    /// The attestation manifest that lists bare statements
+    Manifest,
 }
 
 #[derive(Debug, Args)]
@@ -97,17 +121,53 @@ pub(crate) struct AttestOptions {
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) predicate_type: String,
     /// The private key (password: ATTESTRY_PASSWORD or a prompt)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "unsigned")]
+    pub(crate) key: Option<PathBuf>,
     /// Where to keep it
     #[arg(long, value_enum, default_value_t = Layout::Referrer)]
     pub(crate) layout: Layout,
+    /// What the signature is over (manifest: with --layout index-artifact)
+    #[arg(long, value_enum, default_value_t = SignedPart::Statement)]
+    pub(crate) sign: SignedPart,
+    /// Sign this statement of somebody else too, with --sign manifest
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) vouch: Vec<String>,
+    /// Write the statement without any signature
+    #[arg(long, conflicts_with_all = ["key", "sign", "vouch"])]
+    pub(crate) unsigned: bool,
     /// Attest this platform of an index
     #[arg(long, value_name = "PLATFORM", conflicts_with = "each_platform")]
     pub(crate) platform: Option<String>,
     /// Attest every platform of an index
     #[arg(long)]
     pub(crate) each_platform: bool,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignOptions {
+    /// The image
+    pub(crate) image: String,
+    /// The private key (password: ATTESTRY_PASSWORD or a prompt)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where to keep it
+    #[arg(long, value_enum, default_value_t = SignatureLayout::Referrer)]
+    pub(crate) layout: SignatureLayout,
+    /// Sign this platform of an index
+    #[arg(long, value_name = "PLATFORM", conflicts_with_all = ["each_platform", "recursive"])]
+    pub(crate) platform: Option<String>,
+    /// Sign every platform of an index
+    #[arg(long, conflicts_with = "recursive")]
+    pub(crate) each_platform: bool,
+    /// Sign every platform of an index, and the index
+    #[arg(long, short = 'r')]
+    pub(crate) recursive: bool,
+    /// Something to say in the signature; repeated: all of it
+    #[arg(long, short = 'a', value_name = "NAME=VALUE")]
+    pub(crate) annotation: Vec<String>,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -135,6 +195,45 @@ pub(crate) struct AttachOptions {
     /// The bundle file, or -
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: String,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DetachOptions {
+    /// The image
+    pub(crate) image: String,
+    /// Digest of a document, or of a manifest with all that it lists; repeated: all of them
+    #[arg(long, value_name = "DIGEST", required = true)]
+    pub(crate) select: Vec<String>,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertOptions {
+    /// The image
+    pub(crate) image: String,
+    /// The layout to keep them in
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) to: Layout,
+    /// Only those that are kept in this layout
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) from: Option<Layout>,
+    /// Only this predicate type; repeated: any of them
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only the document of this digest, or of the manifest of this digest; repeated: all of them
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) select: Vec<String>,
+    /// Leave them in their old layout too [default]
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) keep: bool,
+    /// Take them off their old layout afterwards
+    #[arg(long)]
+    pub(crate) remove: bool,
     /// Say what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -121,7 +121,15 @@ fn exit_of_job(error: &JobError) -> Exit {
     match error {
         JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. } | StoreError::ReadOnly { .. })
         | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
-        JobError::Attach(AttachError::AttestationManifestSigned { .. })
+        JobError::LeftBehind { cause, .. } => exit_of_job(cause),
+        JobError::Attach(AttachError::DocumentUnfit { .. } | AttachError::InsideNestedIndex { .. }) => {
+            Exit::AskedWrongly
+        }
+        JobError::Attach(
+            AttachError::AttestationManifestSigned { .. } | AttachError::UnsignedStatementsPresent { .. },
+        )
+        | JobError::Unconvertible { .. }
+        | JobError::SelectionAbsent { .. }
         | JobError::Bundle(_)
         | JobError::Attached(_)
         | JobError::BundleSubject { .. }
@@ -129,6 +137,8 @@ fn exit_of_job(error: &JobError) -> Exit {
         JobError::SelfCheck(_) => Exit::Bug,
         JobError::Store(_)
         | JobError::Attach(_)
+        | JobError::EntryLost { .. }
+        | JobError::ImageReplaced { .. }
         | JobError::Content(_)
         | JobError::Manifest(_)
         | JobError::Signing(_) => Exit::Undecided,
@@ -250,6 +260,29 @@ fn explain_job(error: &JobError) -> Explanation {
                 .why("a statement counts only for the digests in its subject list (in-toto Statement v1)")
                 .hint("attach it to the image that it is about; nothing was written")
         }
+        JobError::EntryLost { place, entries } => {
+            let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
+            explanation
+                .fact("place", place)
+                .fact("lost", entries.join(", "))
+                .why("somebody else keeps writing the same tag, and the store does not tell writers of each other")
+                .hint("run the command again when nobody else writes; --layout referrer needs no shared tag")
+        }
+        JobError::LeftBehind { cause, manifests } => {
+            let manifests: Vec<String> = manifests.iter().map(ToString::to_string).collect();
+            explain_job(cause).fact("left", format!("{}, listed as referrers", manifests.join(", ")))
+        }
+        JobError::Unconvertible { documents } => {
+            let lines = documents.iter().map(|(digest, reason)| format!("{digest}: {reason}")).collect();
+            Explanation { lines, ..explanation.fact("documents", documents.len()) }
+                .hint("choose others with --type or --select; nothing was written")
+        }
+        JobError::SelectionAbsent { image, wanted, has } => {
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let lines = has.iter().map(|(document, manifest)| format!("{document} in {manifest}")).collect();
+            Explanation { lines, ..explanation.fact("wanted", wanted.join(", ")).fact("attached", has.len()) }
+                .hint(format!("see what they are: attestry list {image}; nothing was changed"))
+        }
         JobError::TypeAbsent { image, wanted, has } => {
             let has = if has.is_empty() { "nothing".to_owned() } else { has.join(", ") };
             let explanation = explanation.fact("image", image).fact("wanted", wanted).fact("attached", has);
@@ -289,16 +322,6 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::Ambiguous { place, tags } => {
             explanation.fact("place", place).fact("images", tags.join(", ")).hint("name one of them")
         }
-        StoreError::Locked { place } => explanation
-            .fact("place", place)
-            .why("two writers at once would lose an entry")
-            .hint("nothing was written; try again when the other process is done"),
-        StoreError::TagMoved { place, tag, actual } => explanation
-            .fact("place", place)
-            .fact("tag", tag)
-            .fact("now", actual)
-            .why("somebody moved it since it was read; moving it now would undo that")
-            .hint("run the command again; the tag still names what the other one wrote"),
         StoreError::NotALayout { .. }
         | StoreError::Archive { .. }
         | StoreError::UnsafeEntry { .. }
@@ -321,9 +344,34 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::Offline { place } => {
             explanation.fact("place", place).hint("leave --offline away, or use a layout folder")
         }
+        other => explain_write(other),
+    }
+}
+
+/// What only a writer meets.
+fn explain_write(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Locked { place } => explanation
+            .fact("place", place)
+            .why("two writers at once would lose an entry")
+            .hint("nothing was written; try again when the other process is done"),
+        StoreError::TagMoved { place, tag, actual } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("now", actual)
+            .why("somebody moved it since it was read; moving it now would undo that")
+            .hint("run the command again; the tag still names what the other one wrote"),
+        StoreError::DeleteUnsupported { place, what, detail } => explanation
+            .fact("place", place)
+            .fact("wanted", format!("to delete {what}"))
+            .fact("answer", detail)
+            .why("whoever runs a registry decides whether it deletes")
+            .hint("have deletion enabled there (docker-registry: REGISTRY_STORAGE_DELETE_ENABLED=true), or delete it in its own interface"),
         StoreError::ReferrersTag { .. } => {
             explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
         }
+        other => explanation.why(other.to_string()),
     }
 }
 
@@ -366,6 +414,24 @@ fn explain_attach(error: &AttachError) -> Explanation {
             .fact("manifest", manifest)
             .why("another layer would change its digest, and what signs it would no longer be about it")
             .hint("use --layout referrer; nothing was written"),
+        AttachError::UnsignedStatementsPresent { manifest, statements } => {
+            let lines = statements.iter().map(ToString::to_string).collect();
+            Explanation { lines, ..explanation.fact("manifest", manifest).fact("statements", statements.len()) }
+                .why("a signature over the manifest would make them count as if the signer had written them")
+                .hint("read them, and name each that is right with --vouch DIGEST; nothing was written")
+        }
+        AttachError::EvidenceTagInvalid { tag } => explanation
+            .fact("tag", tag)
+            .why("signatures and attestations under a tag are the layers of one manifest")
+            .hint("move or delete that tag, or use --layout referrer; nothing was written"),
+        AttachError::InsideNestedIndex { manifest } => explanation
+            .fact("manifest", manifest)
+            .why("taking it out changes the inner index, and with it the outer one")
+            .hint("name the inner index by its digest; nothing was changed"),
+        AttachError::DocumentUnfit { layout, what } => explanation
+            .fact("layout", layout)
+            .why(format!("it does not hold {what}"))
+            .hint("choose another --layout; nothing was written"),
         AttachError::NoSuchPlatform { wanted, has } => {
             explanation.fact("wanted", wanted).fact("has", has.join(", ")).hint("choose one of the platforms it has")
         }

@@ -3,7 +3,9 @@
 mod args;
 mod attach;
 mod attest;
+mod convert;
 mod demo;
+mod detach;
 mod download;
 mod error;
 mod explain;
@@ -12,6 +14,7 @@ mod keygen;
 mod keys;
 mod list;
 mod place;
+mod sign;
 mod sign_blob;
 mod ui;
 mod verify;
@@ -103,8 +106,11 @@ async fn dispatch(arguments: &Arguments, ui: &Ui) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::Keygen(options) => keygen::run(options, ui),
         Command::Attest(options) => attest::run(options, common, ui).await,
+        Command::Sign(options) => sign::run(options, common, ui).await,
         Command::SignBlob(options) => sign_blob::run(options, ui),
         Command::Attach(options) => attach::run(options, common, ui).await,
+        Command::Detach(options) => detach::run(options, common, ui).await,
+        Command::Convert(options) => convert::run(options, common, ui).await,
         Command::List(options) => list::run(options, common, ui).await,
         Command::Inspect(options) => inspect::run(options, common, ui).await,
         Command::Download(options) => download::run(options, common, ui).await,

@@ -1,6 +1,6 @@
 //! Attach: a bundle file, signed elsewhere, onto an image.
 
-use crate::attach::{Evidence, WritePlan, plan_referrer};
+use crate::attach::{DocumentKind, Evidence, WritePlan, plan_referrer};
 use crate::content::{Blob, Content};
 use crate::intoto::{Statement, Subject};
 use crate::media_type::MediaType;
@@ -49,8 +49,11 @@ pub async fn attach_bundle(
     let leaf = image.platforms().iter().find(|leaf| leaf.descriptor.digest == subject);
     let inner = image.inner().iter().find(|index| *index.digest() == subject).map(Manifest::descriptor);
     let descriptor = leaf.map(|leaf| leaf.descriptor.clone()).or(inner).unwrap_or_else(|| image.root().descriptor());
-    let is_message_signature = matches!(bundle.content(), BundleContent::Message(_));
-    let evidence = Evidence { blob, predicate_type, is_message_signature };
+    let kind = match bundle.content() {
+        BundleContent::Message(_) => DocumentKind::MessageBundle,
+        BundleContent::Envelope(_) => DocumentKind::Bundle,
+    };
+    let evidence = Evidence::new(blob, predicate_type, kind);
     let plan = plan_referrer(&descriptor, &evidence, created, source.limits)?;
     Ok((image, plan))
 }

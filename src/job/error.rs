@@ -46,6 +46,44 @@ pub enum JobError {
         /// What the bundle's statement is about.
         about: Vec<Digest>,
     },
+    /// Another writer, again and again, took away what was attached.
+    #[error("{place}: what was attached is not there any more")]
+    EntryLost {
+        /// The store.
+        place: String,
+        /// The documents.
+        entries: Vec<Digest>,
+    },
+    /// The tag names another image than when the work began.
+    #[error("the tag names another image now: {now}")]
+    ImageReplaced {
+        /// What it names.
+        now: Digest,
+    },
+    /// The work failed, and what was written for it could not be taken away.
+    #[error("{cause}")]
+    LeftBehind {
+        /// Why it failed.
+        cause: Box<Self>,
+        /// Referrers that stay.
+        manifests: Vec<Digest>,
+    },
+    /// Documents that the wanted layout cannot hold without changing what is signed.
+    #[error("not all of it can be kept in that layout")]
+    Unconvertible {
+        /// The documents, and why.
+        documents: Vec<(Digest, &'static str)>,
+    },
+    /// Nothing attached has the digest.
+    #[error("{image} has nothing attached of these digests")]
+    SelectionAbsent {
+        /// The image.
+        image: String,
+        /// The digests that were named and are not there.
+        wanted: Vec<Digest>,
+        /// What is there: document and manifest.
+        has: Vec<(Digest, Digest)>,
+    },
     /// Nothing of the wanted type is attached.
     #[error("{image} has no {wanted}")]
     TypeAbsent {
@@ -71,6 +109,11 @@ impl JobError {
             Self::Bundle(error) => error.code(),
             Self::Attached(error) => error.code(),
             Self::BundleSubject { .. } => Code::SubjectMismatch,
+            Self::EntryLost { .. } => Code::EntryLost,
+            Self::ImageReplaced { .. } => Code::TagMoved,
+            Self::LeftBehind { cause, .. } => cause.code(),
+            Self::Unconvertible { .. } => Code::ConversionUnsupported,
+            Self::SelectionAbsent { .. } => Code::SelectionAbsent,
             Self::TypeAbsent { .. } => Code::TypeAbsent,
         }
     }

@@ -121,14 +121,11 @@ pub(super) async fn find_parts(root: Manifest, source: &Source<'_>) -> Finder {
     finder
 }
 
-/// Finds everything, in all phases.
+/// Finds everything. Who wants all of it need not wait for one phase before the next: a phase is a round trip.
 pub(super) async fn find_everything(mut finder: Finder, source: &Source<'_>) -> Finder {
-    loop {
-        run_phase(&mut finder, source).await;
-        if !finder.widen() {
-            return finder;
-        }
-    }
+    while finder.widen() {}
+    run_phase(&mut finder, source).await;
+    finder
 }
 
 async fn answer(fetch: &Fetch, source: &Source<'_>) -> Answer {

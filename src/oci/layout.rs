@@ -54,6 +54,12 @@ impl LayoutIndex {
         self.entries().find(|entry| entry.annotation(REF_NAME) == Some(tag))
     }
 
+    /// The file without the entries that `drop` picks; all other entries keep their text.
+    pub fn without_entries(&self, drop: impl Fn(&Descriptor) -> bool) -> Vec<u8> {
+        let index = self.0.as_index();
+        index.map(|index| index.without_children(self.0.bytes(), drop)).unwrap_or_default()
+    }
+
     /// The file with the tag on `target` and on nothing else; all other entries keep their text.
     ///
     /// An untagged entry of the same manifest, as tools write it before they tag, is replaced.

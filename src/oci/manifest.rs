@@ -118,6 +118,8 @@ pub struct ImageManifest {
     pub annotations: BTreeMap<String, String>,
     /// Bytes of the `layers` array in the manifest's text.
     layers_text: Range<usize>,
+    /// Bytes of each layer's descriptor in it.
+    layer_texts: Vec<Range<usize>>,
 }
 
 impl ImageManifest {
@@ -129,6 +131,20 @@ impl ImageManifest {
         let before = text.get(..end).unwrap_or_default();
         let after = text.get(end..).unwrap_or_default();
         [before, comma.as_bytes(), entries.join(",").as_bytes(), after].concat()
+    }
+
+    /// The text of this manifest without the layers that `drop` picks; those that stay keep their bytes.
+    pub fn without_layers(&self, text: &Bytes, drop: &dyn Fn(&Descriptor) -> bool) -> Vec<u8> {
+        let kept: Vec<&[u8]> = self
+            .layers
+            .iter()
+            .zip(&self.layer_texts)
+            .filter(|(layer, _)| !drop(layer))
+            .map(|(_, range)| text.get(range.clone()).unwrap_or_default())
+            .collect();
+        let before = text.get(..self.layers_text.start).unwrap_or_default();
+        let after = text.get(self.layers_text.end..).unwrap_or_default();
+        [before, b"[", &kept.join(&b","[..]), b"]", after].concat()
     }
 
     /// A manifest's text with another configuration; every other byte stays.
@@ -212,6 +228,11 @@ fn folds(key: &str, known: &str) -> bool {
     key.chars().map(fold).eq(known.chars().map(fold))
 }
 
+fn layer_texts(tree: &Node) -> Vec<Range<usize>> {
+    let layers = tree.get("layers").and_then(Node::as_array).unwrap_or_default();
+    layers.iter().map(|node| super::index::to_range(&node.range)).collect()
+}
+
 impl Manifest {
     /// Reads a blob that is named as a manifest or index. Digest and size were checked when the blob was made.
     ///
@@ -267,6 +288,7 @@ impl Manifest {
                 subject: wire.subject,
                 annotations,
                 layers_text: tree.get("layers").map_or(0..0, |node| super::index::to_range(&node.range)),
+                layer_texts: layer_texts(&tree),
             }))
         };
         Ok(Self { blob, bytes, body })

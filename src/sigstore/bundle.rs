@@ -236,6 +236,22 @@ impl Bundle {
         }
     }
 
+    /// The text of a v0.3 bundle around the text of an envelope, which stays as it is. The envelope must have one
+    /// signature.
+    pub(crate) fn around(hint: &str, envelope: Content) -> Content {
+        Content::joined([Content::from(format!("{}\"dsseEnvelope\":", head(hint))), envelope, Content::from("}")])
+    }
+
+    /// The text of the envelope in a bundle, as it stands there.
+    ///
+    /// # Errors
+    /// Any [`BundleError`].
+    pub(crate) fn envelope_text(text: &Content, limits: &Limits) -> Result<Content, BundleError> {
+        let node = scan(text, &[], limits)?;
+        let envelope = node.get_set("dsseEnvelope").ok_or(BundleError::Content)?;
+        Ok(text.slice(envelope.range.clone()))
+    }
+
     /// The text of every bundle of this key and payload up to the payload's end, before any signature is known.
     pub(crate) fn start(hint: &str, payload: &Content) -> Content {
         Content::joined([Content::from(format!("{}\"dsseEnvelope\":", head(hint))), Envelope::start(payload)])

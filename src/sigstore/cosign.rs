@@ -134,6 +134,11 @@ impl CosignMaterial {
         Ok(material)
     }
 
+    /// Whether nothing came with the signature.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The certificate of the key that signed, DER.
     pub fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_deref()

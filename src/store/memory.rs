@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Expected, Pushed, Store, StoreError};
+use super::{Expected, Pushed, Removed, Store, StoreError};
 use crate::content::{Blob, Content};
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -130,6 +130,30 @@ impl Store for Memory {
         let mut state = self.lock();
         super::check_expected(&self.name(), tag, expected, state.tags.get(tag))?;
         state.tags.insert(tag.clone(), manifest.digest().clone());
+        Ok(())
+    }
+
+    fn guards_tags(&self) -> bool {
+        true
+    }
+
+    async fn pause(&self) {}
+
+    async fn delete_manifest(&self, digest: &Digest) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        state.manifests.remove(digest).ok_or_else(|| self.not_found(digest))?;
+        state.tags.retain(|_, named| named != digest);
+        Ok(())
+    }
+
+    async fn remove_referrer(&self, _subject: &Digest, manifest: &Digest) -> Result<Removed, StoreError> {
+        self.delete_manifest(manifest).await.map(|()| Removed::Deleted)
+    }
+
+    async fn untag(&self, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        super::check_expected(&self.name(), tag, expected, state.tags.get(tag))?;
+        state.tags.remove(tag);
         Ok(())
     }
 }

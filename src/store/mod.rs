@@ -166,6 +166,16 @@ pub enum StoreError {
         /// The folder.
         place: String,
     },
+    /// The store was asked to delete and does not.
+    #[error("{place} does not delete {what}: {detail}")]
+    DeleteUnsupported {
+        /// The store.
+        place: String,
+        /// Manifest or tag.
+        what: String,
+        /// What the store said.
+        detail: String,
+    },
     /// A file could not be read or written.
     #[error("{action} {path} failed: {cause}")]
     Io {
@@ -197,6 +207,7 @@ impl StoreError {
             Self::TooMuch { .. } => Code::TooLarge,
             Self::ReadOnly { .. } => Code::StoreUnsupported,
             Self::Locked { .. } => Code::LayoutLocked,
+            Self::DeleteUnsupported { .. } => Code::DeleteUnsupported,
             Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
             Self::Io { .. } => Code::StorageFailed,
         }
@@ -217,6 +228,15 @@ pub enum Pushed {
     Present,
 }
 
+/// What became of a manifest that was taken off a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Deleted,
+    /// Nothing lists it any more; by its digest it is still there, since the store does not delete.
+    Unlisted,
+}
+
 /// What a tag must name before it is moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
@@ -231,7 +251,8 @@ pub enum Expected {
 /// A place that keeps blobs, manifests and tags of one repository.
 ///
 /// What is read is checked against its digest and size before it is returned; what is written is complete before it is
-/// visible. Methods may be called concurrently.
+/// visible. Methods may be called concurrently. The methods that write refuse with [`StoreError::ReadOnly`] unless a
+/// store has its own.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// How the place is named to people.
@@ -280,19 +301,67 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Anything that keeps it from being complete.
-    async fn push_blob(&self, blob: &Blob) -> Result<Pushed, StoreError>;
+    async fn push_blob(&self, _blob: &Blob) -> Result<Pushed, StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
 
     /// Writes a manifest by digest. When it has a `subject`, it is listed as its referrer afterwards.
     ///
     /// # Errors
     /// Anything that keeps it from being complete and listed.
-    async fn push_manifest(&self, manifest: &Manifest) -> Result<Pushed, StoreError>;
+    async fn push_manifest(&self, _manifest: &Manifest) -> Result<Pushed, StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
 
     /// Points a tag at a manifest, which is written first if need be.
     ///
     /// # Errors
     /// [`StoreError::TagMoved`] when the tag does not name what is expected.
-    async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError>;
+    async fn tag(&self, _manifest: &Manifest, _tag: &Tag, _expected: &Expected) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
+
+    /// Whether [`Store::tag`] always notices that somebody else moved the tag. Where it may not, a writer looks again.
+    fn guards_tags(&self) -> bool {
+        true
+    }
+
+    /// Waits a random while, so that two writers who met do not meet again.
+    async fn pause(&self) {}
+
+    /// Deletes a manifest by digest; what it lists stays. Take tags off it first: in some stores they go with it, in
+    /// others they are copies.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::DeleteUnsupported`].
+    async fn delete_manifest(&self, _digest: &Digest) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
+
+    /// Takes a manifest off the list of what refers to `subject`, and deletes it where the store deletes.
+    ///
+    /// # Errors
+    /// [`StoreError::DeleteUnsupported`] when it would still be listed.
+    async fn remove_referrer(&self, _subject: &Digest, _manifest: &Digest) -> Result<Removed, StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
+
+    /// Removes a tag. What it names may go with it, where the store knows no other way.
+    ///
+    /// # Errors
+    /// [`StoreError::TagMoved`] when the tag does not name what is expected; [`StoreError::DeleteUnsupported`].
+    async fn untag(&self, _tag: &Tag, _expected: &Expected) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.name() })
+    }
+}
+
+/// A random number below a bound.
+pub(crate) fn random_below(bound: u64) -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_le_bytes(bytes) % bound.max(1),
+        Err(_) => bound / 2,
+    }
 }
 
 /// Refuses a blob by its promised size, before a byte is read.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use attestry::attach::{Evidence, plan_referrer};
+use attestry::attach::{DocumentKind, Evidence, plan_referrer};
 use attestry::code::Code;
 use attestry::content::{Blob, Content};
 use attestry::crypto::{MessageDigests, SigningKey};
@@ -72,7 +72,7 @@ impl World {
     async fn attest(&self, about: &Manifest) {
         let bundle = sign_statement(&self.statement(about), &self.key, &self.limits).unwrap();
         let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.to_content()).unwrap();
-        let evidence = Evidence { blob, predicate_type: None, is_message_signature: false };
+        let evidence = Evidence::new(blob, None, DocumentKind::Bundle);
         let now = "2026-11-01T00:00:00Z".parse().unwrap();
         let plan = plan_referrer(&about.descriptor(), &evidence, now, &self.limits).unwrap();
         job::apply(&plan, &self.store, &self.limits).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use attestry::attach::{Evidence, plan_referrer};
+use attestry::attach::{DocumentKind, Evidence, plan_referrer};
 use attestry::content::{Blob, Content};
 use attestry::crypto::SigningKey;
 use attestry::intoto::{Statement, Subject};
@@ -86,7 +86,7 @@ async fn attach(store: &dyn Store, image: &Manifest, key: &SigningKey, predicate
     let limits = Limits::default();
     let blob = bundle_about(image, key, predicate);
     let predicate_type = annotated.then(|| PredicateType::new(SPDX));
-    let evidence = Evidence { blob, predicate_type, is_message_signature: false };
+    let evidence = Evidence::new(blob, predicate_type, DocumentKind::Bundle);
     let now = "2026-11-01T00:00:00Z".parse().unwrap();
     let plan = plan_referrer(&image.descriptor(), &evidence, now, &limits).unwrap();
     job::apply(&plan, store, &limits).await.unwrap();

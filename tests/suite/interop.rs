@@ -33,7 +33,7 @@ impl Cosign {
         Some(Self { scratch, signing_config, trusted_root })
     }
 
-    fn verify_attestation(&self, key: &str, wanted: &str, image: &str) -> Ran {
+    pub(crate) fn verify_attestation(&self, key: &str, wanted: &str, image: &str) -> Ran {
         let key = self.scratch.path(&format!("{key}.pub"));
         peer(
             "cosign",
@@ -52,7 +52,7 @@ impl Cosign {
         )
     }
 
-    fn verify(&self, key: &str, image: &str) -> Ran {
+    pub(crate) fn verify(&self, key: &str, image: &str) -> Ran {
         let key = self.scratch.path(&format!("{key}.pub"));
         peer(
             "cosign",
@@ -67,6 +67,21 @@ impl Cosign {
                 image,
             ],
         )
+    }
+
+    /// Verifies what is kept under a tag, and looks nowhere else.
+    pub(crate) fn verify_attestation_under_tag(&self, key: &str, wanted: &str, image: &str) -> Ran {
+        let key = self.scratch.path(&format!("{key}.pub"));
+        let old = ["--insecure-ignore-tlog", "--allow-http-registry", "--new-bundle-format=false"];
+        let common = ["verify-attestation", "--key", &key, "--type", wanted, image];
+        peer("cosign", common.into_iter().chain(old))
+    }
+
+    /// The same for an image signature.
+    pub(crate) fn verify_under_tag(&self, key: &str, image: &str) -> Ran {
+        let key = self.scratch.path(&format!("{key}.pub"));
+        let old = ["--insecure-ignore-tlog", "--allow-http-registry", "--new-bundle-format=false"];
+        peer("cosign", ["verify", "--key", &key, image].into_iter().chain(old))
     }
 
     /// Runs a command that signs with the private key `signer`.

@@ -8,14 +8,18 @@
 
 mod archives;
 mod attacks;
+mod converting;
 mod corpora_layouts;
 mod cosign_places;
+mod detaching;
 mod evidence_files;
 mod exporters;
 mod finding;
 mod fixtures;
 mod independent_reader;
+mod index_rewriting;
 mod interop;
+mod layouts;
 mod properties;
 mod refusals;
 mod registry_faults;
@@ -25,3 +29,4 @@ mod round_trip;
 mod store_contract;
 mod support;
 mod tour;
+mod two_writers;

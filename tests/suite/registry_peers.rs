@@ -5,14 +5,15 @@ use attestry::reference::Tag;
 use attestry::store::Store;
 use attestry::store::registry::{CredentialSource, Credentials, RegistryOptions};
 
-use crate::store_contract::{contract, open};
+use crate::store_contract::{contract, contract_without_deletion, open};
 use crate::support::ferro::FerroRegistry;
 use crate::support::peer::{crane_registry, docker_registry, installed, peer};
 
 #[tokio::test]
 async fn docker_registry_keeps_the_contract() {
     let Some(peer) = docker_registry(None) else { return };
-    contract(&open(&peer.host, RegistryOptions::default())).await;
+    // As it is installed, it does not delete.
+    contract_without_deletion(&open(&peer.host, RegistryOptions::default())).await;
 }
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn docker_registry_with_passwords_keeps_the_contract_and_refuses_strangers
     let Some(peer) = docker_registry(Some(&passwords)) else { return };
     let given = |password: &str| CredentialSource::given(Credentials::new("alice", password, "a test"));
     let signed_in = RegistryOptions { credentials: given("open:sesame"), ..RegistryOptions::default() };
-    contract(&open(&peer.host, signed_in)).await;
+    contract_without_deletion(&open(&peer.host, signed_in)).await;
     // (refused: denied)
     let wrong = RegistryOptions { credentials: given("wrong"), ..RegistryOptions::default() };
     for options in [RegistryOptions::default(), wrong] {

@@ -180,6 +180,39 @@ fn attest_says_what_it_wrote() {
 }
 
 #[test]
+fn what_is_signed_converted_and_detached_is_told_beforehand() {
+    // (accepted; refused: selection-absent, unsigned-statements-present)
+    let scratch = Scratch::new();
+    let place = Place::folder();
+    place.push_index("1");
+    let (predicate, folder) = (scratch.write("spdx.json", SPDX), place.name().replace("oci:", ""));
+    let names = Names::of(&[("LAYOUT", Path::new(&folder))]);
+    let (image, key) = (place.tagged("1"), key("private"));
+    let sign = ["sign", &image, "--key", &key, "--layout", "tag", "--recursive", "--dry-run"];
+    compare("sign-dry-run.txt", &names.replace(&attestry(sign).succeeds().text()));
+    let json = attestry(sign.into_iter().chain(["--output", "json"])).succeeds();
+    compare("sign-dry-run.json", &names.replace(&json.text()));
+    let amd64 = ["--platform", "linux/amd64"];
+    let attest = ["attest", &image, "--predicate", &predicate, "--type", "spdx"];
+    let tagged = ["--key", &key, "--layout", "tag"];
+    let report = attestry([&attest[..], &tagged, &amd64, &["--output", "json"]].concat()).succeeds().json();
+    let document = report["attached"][0]["document"].as_str().unwrap();
+    let convert = ["convert", &image, "--to", "index-artifact", "--remove", "--dry-run"];
+    snapshot("convert-dry-run", 0, &names, &convert);
+    snapshot("detach-dry-run", 0, &names, &["detach", &image, "--select", document, "--dry-run"]);
+    let absent = format!("sha256:{}", "0".repeat(64));
+    let refused = attestry(["detach", &image, "--select", &absent]).exits(1);
+    compare("detach-absent.txt", &names.replace(&refused.stderr));
+    let inside = ["--layout", "index-artifact"];
+    attestry([&attest[..], &inside, &amd64, &["--unsigned"]].concat()).succeeds();
+    let other = scratch.write("other.json", format!(" {SPDX}"));
+    let manifest = ["--predicate", &other, "--key", &key, "--sign", "manifest"];
+    let attest = ["attest", &image, "--type", "spdx"];
+    let refused = attestry([&attest[..], &manifest, &inside, &amd64].concat()).exits(1);
+    compare("attest-unvouched.txt", &names.replace(&refused.stderr));
+}
+
+#[test]
 fn inspect_shows_what_a_bundle_says_of_itself() {
     // (accepted)
     let scratch = Scratch::new();
@@ -206,9 +239,15 @@ fn every_report_validates_against_the_schema_that_it_names() {
     let (image, private, public) = (place.tagged("1"), key("private"), key("public"));
     let predicate = scratch.write("spdx.json", SPDX);
     let made = ["attest", &image, "--predicate", &predicate, "--type", "spdx", "--key", &private];
-    for arguments in
-        [&made[..], &["list", &image], &["inspect", &image], &["verify", &image, "--key", &public, "--type", "spdx"]]
-    {
+    let convert = ["convert", &image, "--to", "tag", "--dry-run"];
+    for arguments in [
+        &made[..],
+        &["list", &image],
+        &["inspect", &image],
+        &["verify", &image, "--key", &public, "--type", "spdx"],
+        &["sign", &image, "--key", &private, "--layout", "tag"],
+        &convert,
+    ] {
         let report = attestry(arguments.iter().copied().chain(["--output", "json"])).succeeds().json();
         let name = report["schema"].as_str().unwrap().strip_prefix("attestry/").unwrap().replace('/', ".");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{name}.json"));

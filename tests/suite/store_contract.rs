@@ -10,7 +10,7 @@ use attestry::media_type::MediaType;
 use attestry::oci::{Descriptor, Manifest, artifact_manifest};
 use attestry::reference::{Repository, Selector, Tag};
 use attestry::store::registry::{Registry, RegistryOptions};
-use attestry::store::{Expected, Layout, Memory, Pushed, Store, StoreError, spool_reader};
+use attestry::store::{Expected, Layout, Memory, Pushed, Removed, Store, StoreError, spool_reader};
 
 use crate::support::registry::{Faults, TestRegistry};
 
@@ -41,6 +41,62 @@ pub(crate) async fn contract(store: &dyn Store) {
     let manifest = manifests(store).await;
     tags(store, &manifest).await;
     referrers(store, &manifest).await;
+    removal(store, &manifest, Deletes::All).await;
+}
+
+/// What a store lets people delete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deletes {
+    /// Manifests and tags.
+    All,
+    /// Nothing; but an entry of a fallback tag is taken off it.
+    ListedOnly,
+}
+
+/// Taking things away. `image` has three referrers, which [`referrers`] pushed.
+pub(crate) async fn removal(store: &dyn Store, image: &Manifest, deletes: Deletes) {
+    let listed = store.referrers(image.digest()).await.unwrap();
+    let (first, others) = (&listed[0], listed.len() - 1);
+    let removed = store.remove_referrer(image.digest(), &first.digest).await.unwrap();
+    assert_eq!(removed, if deletes == Deletes::All { Removed::Deleted } else { Removed::Unlisted });
+    let left = store.referrers(image.digest()).await.unwrap();
+    assert!(left.len() == others && left.iter().all(|entry| entry.digest != first.digest));
+    let gone = store.manifest_at(&Descriptor { artifact_type: None, ..first.clone() }).await;
+    assert_eq!(gone.is_err(), deletes == Deletes::All);
+    let tag = Tag::parse("contract-moves").unwrap();
+    let named = store.tag_digest(&tag).await.unwrap().unwrap();
+    let other = Expected::Digest(first.digest.clone());
+    let refused = store.untag(&tag, &other).await;
+    assert!(matches!(refused, Err(StoreError::TagMoved { .. })), "{refused:?}");
+    let untagged = store.untag(&tag, &Expected::Digest(named.clone())).await;
+    if deletes == Deletes::ListedOnly {
+        assert_eq!(untagged.unwrap_err().code(), Code::DeleteUnsupported);
+        assert_eq!(store.delete_manifest(&named).await.unwrap_err().code(), Code::DeleteUnsupported);
+        assert_eq!(store.tag_digest(&tag).await.unwrap(), Some(named));
+        return;
+    }
+    untagged.unwrap();
+    assert_eq!(store.tag_digest(&tag).await.unwrap(), None);
+    // Some registries keep a tag as a pointer and some as a copy, so it goes by itself.
+    store.untag(&Tag::parse("contract-image").unwrap(), &Expected::Any).await.unwrap();
+    let digest = Selector { tag: None, digest: Some(image.digest().clone()) };
+    store.manifest(&digest).await.unwrap();
+    store.delete_manifest(image.digest()).await.unwrap();
+    assert!(store.manifest(&digest).await.unwrap_err().is_not_found());
+    assert!(store.delete_manifest(image.digest()).await.unwrap_err().is_not_found());
+    // What it listed is still there.
+    let layer = &image.as_image().unwrap().layers[0];
+    store.blob(layer, 1000).await.unwrap();
+}
+
+/// The contract of a store that does not delete.
+pub(crate) async fn contract_without_deletion(store: &dyn Store) {
+    blobs(store).await;
+    large_blobs(store).await;
+    let manifest = manifests(store).await;
+    tags(store, &manifest).await;
+    referrers(store, &manifest).await;
+    removal(store, &manifest, Deletes::ListedOnly).await;
 }
 
 async fn blobs(store: &dyn Store) {
@@ -177,6 +233,24 @@ async fn a_registry_without_the_referrers_api_keeps_the_contract() {
     let faults = Faults { no_referrers_api: true, no_oci_subject: true, no_etag: true, ..Faults::default() };
     let server = TestRegistry::start(faults);
     contract(&open(server.host(), RegistryOptions::default())).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_delete_keeps_the_rest_of_the_contract() {
+    // (refused: delete-unsupported)
+    let faults = Faults { no_referrers_api: true, no_oci_subject: true, no_delete: true, ..Faults::default() };
+    let server = TestRegistry::start(faults);
+    contract_without_deletion(&open(server.host(), RegistryOptions::default())).await;
+    // With the referrers API the manifest itself would have to go.
+    let server = TestRegistry::start(Faults { no_delete: true, ..Faults::default() });
+    let store = open(server.host(), RegistryOptions::default());
+    let image = push_artifact(&store, "an image", None).await;
+    store.push_manifest(&image).await.unwrap();
+    let evidence = push_artifact(&store, "evidence", Some(&image.descriptor())).await;
+    store.push_manifest(&evidence).await.unwrap();
+    let refused = store.remove_referrer(image.digest(), evidence.digest()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::DeleteUnsupported);
+    assert_eq!(store.referrers(image.digest()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

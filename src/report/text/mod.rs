@@ -1,16 +1,16 @@
 //! The same facts for people: 80 columns, no colour needed, nothing that is not in the JSON. A file a report.
 
-mod attest;
 mod chain;
 mod inspect;
 mod list;
 mod matrix;
 mod verify;
+mod written;
 
-pub use attest::human_attest;
 pub use inspect::human_inspect;
 pub use list::human_list;
 pub use verify::human_verify;
+pub use written::{human_attest, human_convert, human_detach};
 
 use super::parts::{ImagePart, PlatformPart, SignerEntry, is_export, some_of};
 use crate::foreign::one_line as clean;

@@ -13,7 +13,7 @@ use crate::oci::annotations::REF_NAME;
 use crate::oci::{Descriptor, Manifest};
 use crate::reference::{Repository, Selector, Tag};
 use crate::store::layout::{INDEX_FILE_NAME, LAYOUT_FILE_NAME, LayoutReader, is_evidence};
-use crate::store::{Expected, Pushed, Store, StoreError, check_size};
+use crate::store::{Store, StoreError, check_size};
 
 use super::entries::Kind;
 use super::layout::ArchivedLayout;
@@ -299,17 +299,5 @@ impl Store for DockerArchive {
             Form::Layout(reader) => reader.tags(),
             Form::Saved(..) => Ok(Vec::new()),
         }
-    }
-
-    async fn push_blob(&self, _: &Blob) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.place() })
-    }
-
-    async fn push_manifest(&self, _: &Manifest) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.place() })
-    }
-
-    async fn tag(&self, _: &Manifest, _: &Tag, _: &Expected) -> Result<(), StoreError> {
-        Err(StoreError::ReadOnly { place: self.place() })
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::layout::LayoutReader;
-use super::{Expected, Pushed, Store, StoreError};
+use super::{Store, StoreError};
 use crate::content::Blob;
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -76,17 +76,5 @@ impl Store for Archive {
 
     async fn tags(&self) -> Result<Vec<Tag>, StoreError> {
         self.reader.tags()
-    }
-
-    async fn push_blob(&self, _: &Blob) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
-    }
-
-    async fn push_manifest(&self, _: &Manifest) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
-    }
-
-    async fn tag(&self, _: &Manifest, _: &Tag, _: &Expected) -> Result<(), StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
     }
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::archive::OpenArchive;
-use super::{Expected, Pushed, Store, StoreError, check_size, spool_reader};
+use super::{Store, StoreError, check_size, spool_reader};
 use crate::content::{Blob, Content, ContentError};
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -178,18 +178,6 @@ impl Store for Files {
 
     async fn tags(&self) -> Result<Vec<Tag>, StoreError> {
         Ok(Vec::new())
-    }
-
-    async fn push_blob(&self, _: &Blob) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
-    }
-
-    async fn push_manifest(&self, _: &Manifest) -> Result<Pushed, StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
-    }
-
-    async fn tag(&self, _: &Manifest, _: &Tag, _: &Expected) -> Result<(), StoreError> {
-        Err(StoreError::ReadOnly { place: self.name() })
     }
 }
 

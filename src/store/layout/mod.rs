@@ -9,6 +9,7 @@
 mod files;
 mod reader;
 mod referrers;
+mod removal;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Expected, Pushed, Store, StoreError, check_expected};
+use super::{Expected, Pushed, Removed, Store, StoreError, check_expected, random_below};
 use crate::content::Blob;
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -33,6 +34,8 @@ pub(in crate::store) use reader::{INDEX_FILE_NAME, LAYOUT_FILE_NAME, LayoutFiles
 
 /// How long another writer is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Milliseconds up to which a writer waits that met another one. A write takes a few.
+const PAUSE_MILLISECONDS: u64 = 40;
 
 /// An OCI image layout folder.
 pub struct Layout {
@@ -180,6 +183,26 @@ impl Store for Layout {
         target.size = manifest.blob().size();
         target.platform = target.platform.filter(|_| manifest.as_image().is_some());
         write_bytes(&self.root().join("index.json"), &index.with_tag(tag.as_str(), &target))
+    }
+
+    fn guards_tags(&self) -> bool {
+        true
+    }
+
+    async fn pause(&self) {
+        std::thread::sleep(Duration::from_millis(random_below(PAUSE_MILLISECONDS)));
+    }
+
+    async fn delete_manifest(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.remove_manifest(digest)
+    }
+
+    async fn remove_referrer(&self, subject: &Digest, manifest: &Digest) -> Result<Removed, StoreError> {
+        self.unlist(subject, manifest).map(|()| Removed::Deleted)
+    }
+
+    async fn untag(&self, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
+        self.remove_tag(tag, expected)
     }
 }
 

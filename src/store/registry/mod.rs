@@ -11,6 +11,7 @@ mod body;
 mod challenge;
 mod client;
 mod credentials;
+mod delete;
 mod error;
 mod helper;
 mod read;
@@ -24,7 +25,7 @@ use tokio::sync::Mutex;
 use self::auth::{Access, Authenticator};
 use self::client::{Answer, Attempts, Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
-use super::{Expected, Pushed, Store, StoreError};
+use super::{Expected, Pushed, Removed, Store, StoreError};
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
 use crate::limits::Limits;
@@ -188,6 +189,28 @@ impl Store for Registry {
 
     async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
         self.write_tag(manifest, tag, expected).await
+    }
+
+    /// Many registries send an `ETag` and ignore `If-Match`; none says which it is.
+    fn guards_tags(&self) -> bool {
+        false
+    }
+
+    async fn pause(&self) {
+        let pause = super::random_below(delete::PAUSE_MILLISECONDS);
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+    }
+
+    async fn delete_manifest(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.delete(&digest.to_string()).await
+    }
+
+    async fn remove_referrer(&self, subject: &Digest, manifest: &Digest) -> Result<Removed, StoreError> {
+        self.unlist(subject, manifest).await
+    }
+
+    async fn untag(&self, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
+        self.delete_tag(tag, expected).await
     }
 }
 

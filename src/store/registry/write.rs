@@ -17,7 +17,7 @@ use crate::store::{Expected, Pushed, StoreError, check_expected};
 
 const OCI_SUBJECT: &str = "oci-subject";
 /// Rounds of changing the referrers tag. Each needs somebody else to have changed it in a few milliseconds.
-const ROUNDS: u32 = 5;
+pub(super) const ROUNDS: u32 = 5;
 /// Milliseconds up to which a round waits, so that two writers fall out of step.
 const ROUND_PAUSE_MILLISECONDS: u64 = 250;
 
@@ -137,7 +137,7 @@ impl Registry {
         self.put(reference, media_type, manifest.bytes().clone(), condition).await
     }
 
-    async fn put(
+    pub(super) async fn put(
         &self,
         reference: &str,
         media_type: HeaderValue,
@@ -226,11 +226,11 @@ fn unless_there() -> Option<(HeaderName, HeaderValue)> {
 }
 
 /// Registries answer 201; some of the older ones 200 or 202.
-fn written(status: StatusCode) -> bool {
+pub(super) fn written(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED)
 }
 
-fn lists(index: &Manifest, digest: &Digest) -> bool {
+pub(super) fn lists(index: &Manifest, digest: &Digest) -> bool {
     let children = index.as_index().map(|index| index.children()).unwrap_or_default();
     children.iter().any(|child| child.descriptor.digest == *digest)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) no_referrers_api: bool,
     pub(crate) no_oci_subject: bool,
     pub(crate) no_etag: bool,
+    /// Nothing is ever deleted.
+    pub(crate) no_delete: bool,
     pub(crate) page_size: Option<usize>,
     pub(crate) auth: Auth,
     /// Requests that get 429 with `Retry-After: 0`.
@@ -343,6 +345,8 @@ impl Shared {
         match (request.method.as_str(), parts.as_slice()) {
             ("GET" | "HEAD", [.., "manifests", reference]) => self.manifest(reference),
             ("PUT", [.., "manifests", reference]) => self.put_manifest(reference, request),
+            ("DELETE", [.., "manifests", _]) if self.faults.no_delete => Reply::error(405, "UNSUPPORTED"),
+            ("DELETE", [.., "manifests", reference]) => self.delete(reference),
             ("GET" | "HEAD", [.., "blobs", digest]) => self.blob(request, digest),
             ("POST", [.., "blobs", "uploads", ""]) => self.begin_upload(request),
             ("PATCH", [.., "blobs", "uploads", _]) => self.take_piece(request),
@@ -434,6 +438,18 @@ impl Shared {
             Some(subject) if !self.faults.no_oci_subject => reply.header("OCI-Subject", subject),
             _ => reply,
         }
+    }
+
+    /// A tag alone, or a manifest with all its tags.
+    fn delete(&self, reference: &str) -> Reply {
+        let mut state = self.state.lock().unwrap();
+        let known = if reference.contains(':') {
+            state.tags.retain(|_, digest| digest != reference);
+            state.manifests.remove(reference).is_some()
+        } else {
+            state.tags.remove(reference).is_some()
+        };
+        if known { Reply::new(202) } else { Reply::error(404, "MANIFEST_UNKNOWN") }
     }
 
     fn blob(&self, request: &Request, digest: &str) -> Reply {
