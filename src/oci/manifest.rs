@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -89,16 +90,17 @@ impl ManifestError {
 pub struct Manifest {
     blob: Blob,
     bytes: Bytes,
-    body: Body,
+    /// Shared: whoever looks for evidence holds a manifest in several places.
+    body: Arc<Body>,
 }
 
 /// What a manifest is.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// An image, or an artifact in the form of one.
-    Image(Box<ImageManifest>),
+    Image(ImageManifest),
     /// An index of manifests.
-    Index(Box<ImageIndex>),
+    Index(ImageIndex),
 }
 
 /// The modelled part of an image manifest.
@@ -258,18 +260,18 @@ impl Manifest {
                 let detail = format!("more than {} children", limits.index_children);
                 return Err(ManifestError::Field { digest: digest(), detail });
             }
-            Body::Index(Box::new(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree)))
+            Body::Index(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree))
         } else {
-            Body::Image(Box::new(ImageManifest {
+            Body::Image(ImageManifest {
                 artifact_type: wire.artifact_type,
                 config: wire.config.ok_or_else(|| field("config"))?,
                 layers: wire.layers.ok_or_else(|| field("layers"))?,
                 subject: wire.subject,
                 annotations,
                 layers_text: tree.get("layers").map_or(0..0, |node| super::index::to_range(&node.range)),
-            }))
+            })
         };
-        Ok(Self { blob, bytes, body })
+        Ok(Self { blob, bytes, body: Arc::new(body) })
     }
 
     /// The blob.
@@ -293,13 +295,13 @@ impl Manifest {
     }
 
     /// What it is.
-    pub const fn body(&self) -> &Body {
+    pub fn body(&self) -> &Body {
         &self.body
     }
 
     /// The index, when it is one.
     pub fn as_index(&self) -> Option<&ImageIndex> {
-        match &self.body {
+        match self.body() {
             Body::Index(index) => Some(index),
             Body::Image(_) => None,
         }
@@ -307,7 +309,7 @@ impl Manifest {
 
     /// The image manifest, when it is one.
     pub fn as_image(&self) -> Option<&ImageManifest> {
-        match &self.body {
+        match self.body() {
             Body::Image(image) => Some(image),
             Body::Index(_) => None,
         }
@@ -315,7 +317,7 @@ impl Manifest {
 
     /// The manifest that it is about.
     pub fn subject(&self) -> Option<&Descriptor> {
-        match &self.body {
+        match self.body() {
             Body::Image(image) => image.subject.as_ref(),
             Body::Index(index) => index.subject.as_ref(),
         }
@@ -326,7 +328,7 @@ impl Manifest {
     /// Source: distribution-spec 1.1, "Listing Referrers" and "Pushing Manifests with Subject".
     pub fn referrer_descriptor(&self) -> Descriptor {
         let mut descriptor = self.descriptor();
-        match &self.body {
+        match self.body() {
             Body::Image(image) => {
                 descriptor.artifact_type = Some(image.effective_artifact_type().clone());
                 descriptor.annotations = image.annotations.clone();
