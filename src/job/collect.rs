@@ -164,8 +164,8 @@ impl Collected {
 
     /// Puts listings of the same document together. Those that promise another size or type stay apart, so that a lie
     /// about one of them harms no other.
-    fn each_document_once(&self, wanted: Vec<(usize, Descriptor)>) -> Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> {
-        let mut documents: Vec<(Vec<(usize, Descriptor)>, Option<Blob>)> = Vec::new();
+    fn each_document_once(&self, wanted: Vec<(usize, Descriptor)>) -> Vec<(Listings, Option<Blob>)> {
+        let mut documents: Vec<(Listings, Option<Blob>)> = Vec::new();
         let mut places: HashMap<(Digest, u64, MediaType), usize> = HashMap::new();
         for (place, layer) in wanted {
             let key = (layer.digest.clone(), layer.size, layer.media_type.clone());
@@ -464,10 +464,13 @@ async fn with_bytes(finder: &mut Finder, source: &Source<'_>) -> Image {
     finder.image()
 }
 
-/// Places of a document in the finder's list, and the document.
-type Delivered = (Vec<(usize, Descriptor)>, Result<Blob, Failure>);
+/// Where a document is listed: places in the finder's list, and its descriptor there.
+type Listings = Vec<(usize, Descriptor)>;
 
-async fn fetch(listings: Vec<(usize, Descriptor)>, known: Option<Blob>, source: &Source<'_>) -> Delivered {
+/// Where a document is listed, and the document.
+type Delivered = (Listings, Result<Blob, Failure>);
+
+async fn fetch(listings: Listings, known: Option<Blob>, source: &Source<'_>) -> Delivered {
     let blob = match (known, listings.first()) {
         (Some(blob), _) => Ok(blob),
         (None, Some((_, layer))) => source.blob(layer).await.map_err(|error| failure(&error)),

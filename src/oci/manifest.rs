@@ -90,17 +90,16 @@ impl ManifestError {
 pub struct Manifest {
     blob: Blob,
     bytes: Bytes,
-    /// Shared: whoever looks for evidence holds a manifest in several places.
-    body: Arc<Body>,
+    body: Body,
 }
 
-/// What a manifest is.
+/// What a manifest is. Shared, since whoever looks for evidence holds a manifest in several places.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// An image, or an artifact in the form of one.
-    Image(ImageManifest),
+    Image(Arc<ImageManifest>),
     /// An index of manifests.
-    Index(ImageIndex),
+    Index(Arc<ImageIndex>),
 }
 
 /// The modelled part of an image manifest.
@@ -260,18 +259,18 @@ impl Manifest {
                 let detail = format!("more than {} children", limits.index_children);
                 return Err(ManifestError::Field { digest: digest(), detail });
             }
-            Body::Index(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree))
+            Body::Index(Arc::new(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree)))
         } else {
-            Body::Image(ImageManifest {
+            Body::Image(Arc::new(ImageManifest {
                 artifact_type: wire.artifact_type,
                 config: wire.config.ok_or_else(|| field("config"))?,
                 layers: wire.layers.ok_or_else(|| field("layers"))?,
                 subject: wire.subject,
                 annotations,
                 layers_text: tree.get("layers").map_or(0..0, |node| super::index::to_range(&node.range)),
-            })
+            }))
         };
-        Ok(Self { blob, bytes, body: Arc::new(body) })
+        Ok(Self { blob, bytes, body })
     }
 
     /// The blob.
@@ -295,13 +294,13 @@ impl Manifest {
     }
 
     /// What it is.
-    pub fn body(&self) -> &Body {
+    pub const fn body(&self) -> &Body {
         &self.body
     }
 
     /// The index, when it is one.
     pub fn as_index(&self) -> Option<&ImageIndex> {
-        match self.body() {
+        match &self.body {
             Body::Index(index) => Some(index),
             Body::Image(_) => None,
         }
@@ -309,7 +308,7 @@ impl Manifest {
 
     /// The image manifest, when it is one.
     pub fn as_image(&self) -> Option<&ImageManifest> {
-        match self.body() {
+        match &self.body {
             Body::Image(image) => Some(image),
             Body::Index(_) => None,
         }
@@ -317,7 +316,7 @@ impl Manifest {
 
     /// The manifest that it is about.
     pub fn subject(&self) -> Option<&Descriptor> {
-        match self.body() {
+        match &self.body {
             Body::Image(image) => image.subject.as_ref(),
             Body::Index(index) => index.subject.as_ref(),
         }
@@ -328,7 +327,7 @@ impl Manifest {
     /// Source: distribution-spec 1.1, "Listing Referrers" and "Pushing Manifests with Subject".
     pub fn referrer_descriptor(&self) -> Descriptor {
         let mut descriptor = self.descriptor();
-        match self.body() {
+        match &self.body {
             Body::Image(image) => {
                 descriptor.artifact_type = Some(image.effective_artifact_type().clone());
                 descriptor.annotations = image.annotations.clone();

@@ -169,7 +169,12 @@ fn a_document_that_several_manifests_list_is_fetched_once() {
         for seed in ["a", "b"] {
             let notes = BTreeMap::from([("seed".to_owned(), seed.to_owned())]);
             let subject = image.descriptor();
-            let blob = artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, &[layer.clone()], Some(&subject), &notes);
+            let blob = artifact_manifest(
+                &MediaType::SIGSTORE_BUNDLE_V03,
+                std::slice::from_ref(&layer),
+                Some(&subject),
+                &notes,
+            );
             store.push_manifest(&Manifest::read(blob, &Limits::default()).unwrap()).await.unwrap();
         }
     });
