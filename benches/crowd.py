@@ -1,7 +1,7 @@
 """Many attestations of one image, signed once and pushed as referrers in the form that cosign 3 writes.
 
-cosign takes half a second for one and would take minutes for a thousand; here OpenSSL signs them with a plain P-256 key.
-Both programs verify the very same ones, and each row first makes sure that they do.
+cosign takes half a second for one and would take minutes for a thousand; here OpenSSL signs them with a plain P-256
+key. Both programs verify the very same ones, and each row first makes sure that they do.
 """
 
 import base64
