@@ -15,7 +15,7 @@ check:
 test *arguments:
     scripts/test {{arguments}}
 
-# Measures against cosign, side by side; `just bench --write` puts the figures into docs/benchmarks.md.
+# Measures against cosign and regctl, side by side; `just bench --write` puts the figures into docs/benchmarks.md.
 bench *arguments:
     benches/peers {{arguments}}
 

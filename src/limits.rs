@@ -26,6 +26,9 @@ pub struct Limits {
     pub json_captured_bytes: u64,
     /// Bytes of all documents that are fetched to verify one image; what lies beyond is left undecided.
     pub evidence_bytes: u64,
+    /// Bytes of small documents that are kept in case that another manifest lists them too; past that they are fetched
+    /// again. 2 MiB are some hundred bundles of 4 kB, so that memory stays flat when there are thousands.
+    pub remembered_bytes: u64,
     /// Layers of one manifest that are looked at. BuildKit writes one for each statement.
     pub layers: usize,
     /// Signatures in one envelope. Ten signers are many.
@@ -56,7 +59,8 @@ pub struct Limits {
     pub policy_problems: usize,
     /// Characters of one `match` pattern. Matching costs pattern × name; names have up to a few thousand characters.
     pub pattern_characters: usize,
-    /// Requests in flight to one registry.
+    /// Requests in flight to one registry. Where answers take 20 ms, 16 are 1.6 times as fast as 8 with many referrers;
+    /// a registry that minds answers 429 and is given the pause that it asks for.
     pub concurrent_requests: usize,
     /// Pages of one referrers or tag listing.
     pub pages: usize,
@@ -90,6 +94,7 @@ impl Default for Limits {
             json_keys: 1_000_000,
             json_captured_bytes: 16 << 20,
             evidence_bytes: 4 << 30,
+            remembered_bytes: 2 << 20,
             layers: 512,
             signatures: 64,
             annotation_bytes: 256 << 10,
@@ -105,7 +110,7 @@ impl Default for Limits {
             policy_depth: 32,
             policy_problems: 200,
             pattern_characters: 1_024,
-            concurrent_requests: 8,
+            concurrent_requests: 16,
             pages: 200,
             attempts: 3,
             write_rounds: 5,

@@ -3,8 +3,9 @@
 //
 // It prints its address as the first line, and ends when its standard input is closed.
 //
-//	GET  /-/account   the requests since the last reset, as JSON
-//	POST /-/reset     starts the account anew
+//	GET  /-/account                the requests since the last reset, as JSON
+//	POST /-/reset                  starts the account anew
+//	POST /-/delay?milliseconds=N   answers every later request N ms late; requests that are made at once wait at once
 package main
 
 import (
@@ -15,7 +16,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 )
@@ -75,9 +79,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	content := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true))
+	content := listing(registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true)))
 	kept := &account{}
 	kept.reset()
+	var delay atomic.Int64
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/account", func(w http.ResponseWriter, _ *http.Request) {
@@ -89,7 +94,16 @@ func main() {
 		_, _ = w.Write(body)
 	})
 	mux.HandleFunc("POST /-/reset", func(http.ResponseWriter, *http.Request) { kept.reset() })
+	mux.HandleFunc("POST /-/delay", func(w http.ResponseWriter, r *http.Request) {
+		milliseconds, err := strconv.ParseUint(r.URL.Query().Get("milliseconds"), 10, 16)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		delay.Store(int64(time.Duration(milliseconds) * time.Millisecond))
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Duration(delay.Load()))
 		in, out := &countingReader{ReadCloser: r.Body}, &countingWriter{ResponseWriter: w}
 		r.Body = in
 		content.ServeHTTP(out, r)

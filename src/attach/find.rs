@@ -209,6 +209,8 @@ pub struct Finder {
     inner: Vec<Manifest>,
     leaves: Vec<PlatformManifest>,
     found: Vec<FoundManifest>,
+    /// Where in `found` a manifest is.
+    places: HashMap<Digest, usize>,
     /// Whether entries of lists are taken at their word.
     at_their_word: bool,
     told: Vec<ToldManifest>,
@@ -233,6 +235,7 @@ impl Finder {
             inner: Vec::new(),
             leaves: Vec::new(),
             found: Vec::new(),
+            places: HashMap::new(),
             at_their_word: false,
             told: Vec::new(),
             told_digests: HashSet::new(),
@@ -335,11 +338,14 @@ impl Finder {
         &self.found
     }
 
+    /// The one of them that has this digest.
+    pub fn found_at(&self, digest: &Digest) -> Option<&FoundManifest> {
+        self.found.get(*self.places.get(digest)?)
+    }
+
     /// What lists of referrers told about manifests that were not fetched, not counting what was found otherwise.
     pub fn told(&self) -> impl Iterator<Item = &ToldManifest> {
-        self.told
-            .iter()
-            .filter(|told| !self.found.iter().any(|found| *found.manifest.digest() == told.descriptor.digest))
+        self.told.iter().filter(|told| !self.places.contains_key(&told.descriptor.digest))
     }
 
     /// Where was looked so far.
@@ -537,11 +543,13 @@ impl Finder {
     }
 
     fn add(&mut self, manifest: &Manifest, layout: EvidenceLayout, hangs_on: &Digest, second_level: bool) {
-        if let Some(known) = self.found.iter_mut().find(|known| known.manifest.digest() == manifest.digest()) {
+        let place = self.places.get(manifest.digest());
+        if let Some(known) = place.and_then(|place| self.found.get_mut(*place)) {
             known.seen.insert(layout);
             known.second_level &= second_level;
             return;
         }
+        self.places.insert(manifest.digest().clone(), self.found.len());
         self.found.push(FoundManifest {
             manifest: manifest.clone(),
             seen: BTreeSet::from([layout]),

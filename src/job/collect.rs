@@ -62,6 +62,8 @@ pub struct Collected {
     fetched_bytes: u64,
     documents: HashMap<(Digest, u64, MediaType), Blob>,
     documents_bytes: u64,
+    /// Which attestations in the evidence a document is, by its digest.
+    kept: HashMap<Digest, Vec<usize>>,
 }
 
 /// A statement that only a signature over its manifest, or over the index, can make count.
@@ -183,7 +185,7 @@ impl Collected {
     fn remember(&mut self, blob: &Result<Blob, Failure>, limits: &Limits) {
         let Ok(blob) = blob else { return };
         let held = self.documents_bytes.saturating_add(blob.size());
-        if blob.content().in_memory().is_some() && held <= limits.memory_bytes {
+        if blob.content().in_memory().is_some() && held <= limits.remembered_bytes {
             let key = (blob.digest().clone(), blob.size(), blob.media_type().clone());
             if self.documents.insert(key, blob.clone()).is_none() {
                 self.documents_bytes = held;
@@ -281,8 +283,7 @@ impl Collected {
         finder: &Finder,
         verifier: &Verifier,
     ) -> Result<(), VerifyError> {
-        let about = finder.found().iter().find(|known| *known.manifest.digest() == found.hangs_on);
-        let Some(about) = about else { return Ok(()) };
+        let Some(about) = finder.found_at(&found.hangs_on) else { return Ok(()) };
         if matches!(content, AttachedContent::Other) {
             return Ok(());
         }
@@ -416,16 +417,19 @@ impl Collected {
     /// One document that is listed by several manifests, with the same signers, is one attestation that was seen in
     /// several ways: growing an attestation manifest leaves the old one behind as a referrer.
     fn keep(&mut self, attestation: Attestation) {
-        let twin = self.evidence.attestations.iter_mut().find(|known| {
-            known.location().layer == attestation.location().layer
-                && known.verified().signers() == attestation.verified().signers()
+        let evidence = &mut self.evidence.attestations;
+        let places = self.kept.entry(attestation.location().layer.clone()).or_default();
+        let is_twin = |known: &Attestation| {
+            known.verified().signers() == attestation.verified().signers()
                 && known.verified().hop().through() == attestation.verified().hop().through()
                 && known.about() == attestation.about()
-        });
-        match twin {
-            Some(known) => known.also_seen(attestation.location()),
-            None => self.evidence.attestations.push(attestation),
+        };
+        let twin = places.iter().copied().find(|place| evidence.get(*place).is_some_and(is_twin));
+        if let Some(known) = twin.and_then(|place| evidence.get_mut(place)) {
+            return known.also_seen(attestation.location());
         }
+        places.push(evidence.len());
+        evidence.push(attestation);
     }
 }
 

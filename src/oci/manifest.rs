@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -92,13 +93,13 @@ pub struct Manifest {
     body: Body,
 }
 
-/// What a manifest is.
+/// What a manifest is. Shared, since whoever looks for evidence holds a manifest in several places.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// An image, or an artifact in the form of one.
-    Image(Box<ImageManifest>),
+    Image(Arc<ImageManifest>),
     /// An index of manifests.
-    Index(Box<ImageIndex>),
+    Index(Arc<ImageIndex>),
 }
 
 /// The modelled part of an image manifest.
@@ -279,9 +280,9 @@ impl Manifest {
                 let detail = format!("more than {} children", limits.index_children);
                 return Err(ManifestError::Field { digest: digest(), detail });
             }
-            Body::Index(Box::new(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree)))
+            Body::Index(Arc::new(ImageIndex::new(wire.artifact_type, manifests, wire.subject, annotations, &tree)))
         } else {
-            Body::Image(Box::new(ImageManifest {
+            Body::Image(Arc::new(ImageManifest {
                 artifact_type: wire.artifact_type,
                 config: wire.config.ok_or_else(|| field("config"))?,
                 layers: wire.layers.ok_or_else(|| field("layers"))?,

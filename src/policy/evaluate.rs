@@ -2,7 +2,7 @@
 //!
 //! What arrives here was verified by `crate::verify`; nothing else can, since the types have no other constructor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::code::Code;
 use crate::digest::Digest;
@@ -218,30 +218,26 @@ fn demanded<'a>(requirement: &Requirement, signers: &'a [Signer]) -> impl Iterat
 /// Attestations of the wanted types. The same statement signed by several keys in several bundles is one statement.
 fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> Vec<Counted<'a>> {
     let Wanted::Types(types) = &requirement.wanted else { return Vec::new() };
-    let counts = |attestation: &&Attestation| {
-        let predicate_type = attestation.verified().statement().predicate_type();
-        let hop = !matches!(attestation.verified().hop(), Hop::Index { .. }) || requirement.through_index;
-        hop && types.iter().any(|selector| selector.matches(predicate_type))
+    let counts = |attestation: &Attestation| {
+        let verified = attestation.verified();
+        let hop = !matches!(verified.hop(), Hop::Index { .. }) || requirement.through_index;
+        hop && types.iter().any(|selector| selector.matches(verified.statement().predicate_type()))
+            && demanded(requirement, verified.signers()).next().is_some()
     };
-    let matching: Vec<&Attestation> = evidence.attestations.iter().filter(counts).collect();
-    let places = evidence.attestations.iter().enumerate().filter(|(_, attestation)| counts(attestation));
-    places
-        .map(|(place, attestation)| {
-            let twins = matching.iter().filter(|other| {
-                other.verified().identity() == attestation.verified().identity()
-                    && demanded(requirement, other.verified().signers()).next().is_some()
-            });
-            Counted {
-                place: Some(place),
-                signatures: Vec::new(),
-                about: attestation.about().iter().collect(),
-                keys: twins.clone().flat_map(|twin| demanded(requirement, twin.verified().signers())).collect(),
-                unchecked: twins.flat_map(|twin| twin.verified().unchecked()).copied().collect(),
-            }
-        })
-        .filter(|counted| {
-            let attestation = counted.place.and_then(|place| evidence.attestations.get(place));
-            attestation.is_some_and(|known| demanded(requirement, known.verified().signers()).next().is_some())
+    let places = || evidence.attestations.iter().enumerate().filter(|(_, attestation)| counts(attestation));
+    // By statement, once: there may be thousands, and this is asked each time that more were looked at.
+    let mut statements: HashMap<&Digest, (BTreeSet<&Digest>, BTreeSet<Code>)> = HashMap::new();
+    for (_, attestation) in places() {
+        let verified = attestation.verified();
+        let (keys, unchecked) = statements.entry(verified.identity()).or_default();
+        keys.extend(demanded(requirement, verified.signers()));
+        unchecked.extend(verified.unchecked());
+    }
+    places()
+        .filter_map(|(place, attestation)| {
+            let (keys, unchecked) = statements.get(attestation.verified().identity())?.clone();
+            let about = attestation.about().iter().collect();
+            Some(Counted { place: Some(place), signatures: Vec::new(), about, keys, unchecked })
         })
         .collect()
 }

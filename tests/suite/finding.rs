@@ -237,6 +237,49 @@ fn addresses_in_descriptors_are_never_followed() {
     assert!(trap.seen().is_empty(), "{:?}", trap.seen());
 }
 
+#[test]
+fn what_was_not_kept_within_the_bound_is_fetched_again_when_it_is_listed_again() {
+    // (refused: attestation-missing)
+    let crowd = Crowd::of(1, true);
+    let store = crowd.place.store();
+    let stranger = SigningKey::generate_p256().unwrap();
+    let requirement = spdx_by(&stranger);
+    for (remembered_bytes, downloads) in [(Limits::default().remembered_bytes, 1), (0, 2)] {
+        let limits = Limits { remembered_bytes, ..Limits::default() };
+        let verifier = Verifier::new([stranger.public_key().clone()], &limits);
+        wait(async {
+            let selector = Selector { tag: Some(Tag::parse("1").unwrap()), digest: None };
+            let image = store.manifest(&selector).await.unwrap();
+            let entries = store.referrers(image.digest()).await.unwrap();
+            let first = store.manifest_at(&entries[0]).await.unwrap();
+            // The same document again, under a type that nobody asked for: it is looked at last.
+            let other = "https://openvex.dev/ns".to_owned();
+            let notes = BTreeMap::from([(annotations::BUNDLE_PREDICATE_TYPE.to_owned(), other)]);
+            let (layers, subject) = (&first.as_image().unwrap().layers, image.descriptor());
+            let blob = artifact_manifest(&MediaType::SIGSTORE_BUNDLE_V03, layers, Some(&subject), &notes);
+            store.push_manifest(&Manifest::read(blob, &limits).unwrap()).await.unwrap();
+            crowd.registry().forget();
+            let requirements = std::slice::from_ref(&requirement);
+            let request = VerifyRequest { root: &image, verifier: &verifier, requirements, scope: &Scope::All };
+            let verified = job::verify(&request, &Source::new(&*store, &limits)).await;
+            assert_eq!(verified.collected.rejections.len(), 2);
+        });
+        let requests = crowd.requests();
+        assert_eq!(requests.iter().filter(|line| line.contains("/blobs/")).count(), downloads, "{requests:?}");
+    }
+}
+
+fn spdx_by(key: &SigningKey) -> Requirement {
+    Requirement {
+        id: "sbom".to_owned(),
+        wanted: Wanted::Types(vec![TypeSelector::parse("spdx").unwrap()]),
+        keys: vec![key.public_key().fingerprint()],
+        threshold: NonZeroUsize::MIN,
+        cover: Cover::Inherited,
+        through_index: false,
+    }
+}
+
 #[tokio::test]
 async fn demands_are_not_met_before_every_index_inside_the_image_was_read() {
     // (refused: platform-missing)
@@ -270,14 +313,7 @@ async fn demands_are_not_met_before_every_index_inside_the_image_was_read() {
     for manifest in [&covered, &hidden, &inner, &root] {
         store.push_manifest(manifest).await.unwrap();
     }
-    let requirement = Requirement {
-        id: "sbom".to_owned(),
-        wanted: Wanted::Types(vec![TypeSelector::parse("spdx").unwrap()]),
-        keys: vec![key.public_key().fingerprint()],
-        threshold: NonZeroUsize::MIN,
-        cover: Cover::Inherited,
-        through_index: false,
-    };
+    let requirement = spdx_by(&key);
     let verifier = Verifier::new([key.public_key().clone()], &limits);
     let accepted = async |requirements: &[Requirement]| {
         let request = VerifyRequest { root: &root, verifier: &verifier, requirements, scope: &Scope::All };
