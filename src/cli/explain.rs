@@ -299,6 +299,12 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("now", actual)
             .why("somebody moved it since it was read; moving it now would undo that")
             .hint("run the command again; the tag still names what the other one wrote"),
+        StoreError::EntryLost { place, tag, entry, writes } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("entry", entry)
+            .why(format!("it was written into the list {writes} times, and each time another writer's list replaced it"))
+            .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
         StoreError::NotALayout { place, detail } => explanation
             .fact("folder", place)
             .why(detail.clone())

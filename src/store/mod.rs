@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
 use crate::oci::{Descriptor, Manifest, ManifestError};
-use crate::reference::{Selector, Tag};
+use crate::reference::{Repository, Selector, Tag};
 
 pub use layout::Layout;
 pub use memory::Memory;
@@ -99,6 +99,18 @@ pub enum StoreError {
         /// The tag.
         tag: Tag,
     },
+    /// An entry was added to the list under a tag, and others keep writing lists without it.
+    #[error("{place}: {entry} is not in the list under {tag}, which others keep writing")]
+    EntryLost {
+        /// The store.
+        place: String,
+        /// The tag.
+        tag: Tag,
+        /// What is not listed. It is there, by its digest.
+        entry: Digest,
+        /// Times that it was written into the list.
+        writes: u32,
+    },
     /// No tag was given and several images are there.
     #[error("{place} holds {} images", tags.len())]
     Ambiguous {
@@ -153,6 +165,7 @@ impl StoreError {
             Self::Manifest { cause, .. } => cause.code(),
             Self::TagMoved { .. } => Code::TagMoved,
             Self::ReferrersTag { .. } => Code::ReferrersTagInvalid,
+            Self::EntryLost { .. } => Code::EntryLost,
             Self::Ambiguous { .. } => Code::TagAmbiguous,
             Self::NotALayout { .. } => Code::LayoutInvalid,
             Self::Locked { .. } => Code::LayoutLocked,
@@ -172,7 +185,7 @@ impl StoreError {
 pub enum Pushed {
     /// It was written.
     Sent,
-    /// It was there already.
+    /// It was there already, or in another repository of the registry.
     Present,
 }
 
@@ -240,6 +253,27 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Anything that keeps it from being complete.
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, StoreError>;
+
+    /// Writes a blob that a repository of the same registry has, if possible without its bytes travelling.
+    ///
+    /// Does not check that `origin` has it: where it has not, or may not be read, the bytes are sent.
+    ///
+    /// # Errors
+    /// Like [`Store::push_blob`].
+    async fn push_blob_from(&self, blob: &Blob, origin: &Repository) -> Result<Pushed, StoreError> {
+        let _ = origin;
+        self.push_blob(blob).await
+    }
+
+    /// Takes over a blob from another repository of the same registry, whose bytes are not at hand. Gives whether it is
+    /// here now; where not, it has to be read and pushed.
+    ///
+    /// # Errors
+    /// Like [`Store::push_blob`], but for a refusal, which is a no.
+    async fn mount_blob(&self, digest: &Digest, origin: &Repository) -> Result<bool, StoreError> {
+        let _ = (digest, origin);
+        Ok(false)
+    }
 
     /// Writes a manifest by digest. When it has a `subject`, it is listed as its referrer afterwards.
     ///

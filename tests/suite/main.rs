@@ -13,6 +13,8 @@ mod interop;
 mod properties;
 mod refusals;
 mod registry_faults;
+mod registry_faults_reading;
+mod registry_faults_writing;
 mod registry_peers;
 mod reports;
 mod round_trip;

@@ -11,17 +11,15 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url, redirect};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::attempts::{Attempts, retry_after};
 use super::body::{Payload, streamed};
 use super::error::{ERROR_BODY_BYTES, display_url, explain};
 use crate::limits::Limits;
 use crate::store::StoreError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest pause that a registry can impose on us. Docker Hub's windows are hours; then an error is the better answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const FIRST_PAUSE_MILLISECONDS: u64 = 200;
 /// Storage behind a registry is one hop away, mirrors add another; the rest is a loop.
 const REDIRECTS: usize = 5;
 
@@ -41,50 +39,19 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) repeat: Repeat,
+    /// Another repository of the registry that the request reads from.
+    pub(super) pull_from: Option<String>,
 }
 
 impl Call {
     pub(super) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, repeat: Repeat::Safe }
+        let (headers, payload) = (HeaderMap::new(), Payload::Empty);
+        Self { method, url, headers, payload, repeat: Repeat::Safe, pull_from: None }
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
-    }
-}
-
-/// The attempts that one operation has, shared by its requests and the reading of their bodies.
-pub(super) struct Attempts {
-    left: u32,
-    made: u32,
-}
-
-impl Attempts {
-    pub(super) const fn new(limits: &Limits) -> Self {
-        Self { left: limits.attempts.saturating_sub(1), made: 0 }
-    }
-
-    /// Waits before another attempt; `false` when there is none left.
-    pub(super) async fn again(&mut self, asked: Option<Duration>) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        let backoff = FIRST_PAUSE_MILLISECONDS << self.made.min(8);
-        self.made += 1;
-        let pause = asked.unwrap_or_else(|| Duration::from_millis(backoff / 2 + random_below(backoff)));
-        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
-        true
-    }
-}
-
-/// A random number, so that clients which failed together do not come back together.
-pub(super) fn random_below(bound: u64) -> u64 {
-    let mut bytes = [0; 8];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => u64::from_le_bytes(bytes) % bound.max(1),
-        Err(_) => bound / 2,
     }
 }
 
@@ -109,6 +76,7 @@ pub(super) struct Answer<'a> {
     pub(super) crossed: bool,
     response: reqwest::Response,
     idle: Duration,
+    pace: Pace,
     /// Given back when the body was read or dropped.
     slot: Option<SemaphorePermit<'a>>,
 }
@@ -116,8 +84,13 @@ pub(super) struct Answer<'a> {
 impl Answer<'_> {
     /// The next piece of the body.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
+        let asked = Instant::now();
         match timeout(self.idle, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(Some(chunk))) => {
+                self.pace.check(asked.elapsed(), chunk.len())?;
+                Ok(Some(chunk))
+            }
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(explain(&error.without_url())),
             Err(_) => Err(format!("no data for {} s", self.idle.as_secs())),
         }
@@ -153,9 +126,40 @@ impl Answer<'_> {
         self.headers.get(name)?.to_str().ok().map(str::trim)
     }
 
-    /// The pause that the registry asks for; its other form, a date, is left to our own back-off.
+    /// The pause that the registry asks for.
     fn retry_after(&self) -> Option<Duration> {
-        self.header(RETRY_AFTER.as_str())?.parse().ok().map(Duration::from_secs)
+        retry_after(self.header(RETRY_AFTER.as_str())?, jiff::Timestamp::now())
+    }
+}
+
+/// Whether a body comes fast enough. One that drips holds a connection for ever without ever being idle.
+///
+/// Counted is only the time in which we waited for it, and only in full windows of the idle time.
+struct Pace {
+    window: Duration,
+    slowest: u64,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(limits: &Limits) -> Self {
+        let window = Duration::from_secs(limits.idle_seconds);
+        let slowest = limits.slowest_bytes_per_second.saturating_mul(limits.idle_seconds);
+        Self { window, slowest, waited: Duration::ZERO, bytes: 0 }
+    }
+
+    fn check(&mut self, waited: Duration, bytes: usize) -> Result<(), String> {
+        self.waited += waited;
+        self.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        if self.waited < self.window {
+            return Ok(());
+        }
+        if self.bytes < self.slowest {
+            return Err(format!("only {} bytes came in {} s", self.bytes, self.window.as_secs()));
+        }
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        Ok(())
     }
 }
 
@@ -365,6 +369,7 @@ impl Client {
             crossed: false,
             response,
             idle,
+            pace: Pace::new(&self.limits),
             slot: None,
         }))
     }
@@ -435,6 +440,20 @@ mod tests {
     fn a_password_in_an_address_is_dropped() {
         let resolved = client(&[]).resolve(&url("https://registry.example/"), "https://a:b@third.example/x").unwrap();
         assert_eq!(resolved.as_str(), "https://third.example/x");
+    }
+
+    #[test]
+    fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
+        let limits = Limits { idle_seconds: 10, slowest_bytes_per_second: 100, ..Limits::default() };
+        let mut slow = Pace::new(&limits);
+        for _ in 0..100 {
+            slow.check(Duration::from_secs(1), 100).unwrap();
+        }
+        let mut drip = Pace::new(&limits);
+        for _ in 0..9 {
+            drip.check(Duration::from_secs(1), 99).unwrap();
+        }
+        assert_eq!(drip.check(Duration::from_secs(1), 99), Err("only 990 bytes came in 10 s".to_owned()));
     }
 
     #[test]

@@ -6,23 +6,30 @@
 //!
 //! Source: distribution-spec 1.1.
 
+mod attempts;
 mod auth;
 mod body;
 mod challenge;
 mod client;
 mod credentials;
+mod download;
 mod error;
 mod helper;
 mod read;
 mod referrers;
+mod referrers_tag;
+mod upload;
 mod write;
+
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use reqwest::{StatusCode, Url};
 use tokio::sync::Mutex;
 
-use self::auth::{Access, Authenticator};
-use self::client::{Answer, Attempts, Call, Client};
+use self::attempts::Attempts;
+use self::auth::{Access, Authenticator, Wanted};
+use self::client::{Answer, Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
 use super::{Expected, Pushed, Store, StoreError};
 use crate::content::{Blob, ContentError};
@@ -68,8 +75,12 @@ pub struct Registry {
     client: Client,
     authenticator: Authenticator,
     limits: Limits,
-    /// One change of a referrers tag at a time; see `write`.
+    /// One change of a referrers tag at a time.
     referrers_tag: Mutex<()>,
+    /// Whether the referrers API was seen to list what the registry said it would.
+    keeps_its_word: AtomicBool,
+    /// Whether the registry was seen to refuse a write because of `If-Match`.
+    refuses_overtaking: AtomicBool,
 }
 
 impl Registry {
@@ -89,7 +100,16 @@ impl Registry {
         let plain = parse("http")?;
         let base = if client.may_be_plain(&plain) { plain } else { parse("https")? };
         let authenticator = Authenticator::new(repository.clone(), base.clone(), options.credentials, &options.limits);
-        Ok(Self { repository, base, client, authenticator, limits: options.limits, referrers_tag: Mutex::default() })
+        Ok(Self {
+            repository,
+            base,
+            client,
+            authenticator,
+            limits: options.limits,
+            referrers_tag: Mutex::default(),
+            keeps_its_word: AtomicBool::new(false),
+            refuses_overtaking: AtomicBool::new(false),
+        })
     }
 
     /// The repository.
@@ -110,13 +130,14 @@ impl Registry {
         if call.url.origin() != self.base.origin() {
             return self.client.send(call, None, attempts).await;
         }
-        let ticket = self.authenticator.ticket(&self.client, access).await?;
+        let wanted = Wanted { access, pull_from: call.pull_from.clone() };
+        let ticket = self.authenticator.ticket(&self.client, &wanted).await?;
         let mut answer = self.client.send(call, ticket.as_ref().map(|ticket| &ticket.value), attempts).await?;
         if answer.status != StatusCode::UNAUTHORIZED || answer.crossed {
             return Ok(answer);
         }
         let challenges = challenge::challenges(&answer.headers);
-        let renewed = self.authenticator.answer(&self.client, access, &challenges, ticket.as_ref()).await?;
+        let renewed = self.authenticator.answer(&self.client, &wanted, &challenges, ticket.as_ref()).await?;
         let Some(renewed) = renewed else { return Ok(answer) };
         answer.drain().await;
         drop(answer);
@@ -180,6 +201,14 @@ impl Store for Registry {
 
     async fn push_blob(&self, blob: &Blob) -> Result<Pushed, StoreError> {
         self.write_blob(blob).await
+    }
+
+    async fn push_blob_from(&self, blob: &Blob, origin: &Repository) -> Result<Pushed, StoreError> {
+        self.write_blob_from(blob, origin).await
+    }
+
+    async fn mount_blob(&self, digest: &Digest, origin: &Repository) -> Result<bool, StoreError> {
+        self.mount_only(digest, origin).await
     }
 
     async fn push_manifest(&self, manifest: &Manifest) -> Result<Pushed, StoreError> {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 
+use super::attempts::Attempts;
 use super::auth::Access;
-use super::client::{Answer, Attempts, Call};
+use super::client::{Answer, Call};
 use super::{Registry, Store};
 use crate::content::{Blob, Content, ContentError};
 use crate::digest::Digest;
@@ -13,7 +14,7 @@ use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Selector, Tag};
-use crate::store::{Spooler, StoreError, check_size};
+use crate::store::{StoreError, check_size};
 
 const ACCEPT_MANIFESTS: &str = concat!(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, ",
@@ -204,66 +205,6 @@ impl Registry {
             }
             (StatusCode::NOT_FOUND, _) => Ok(None),
             _ => Err(self.refusal(answer, tag).await),
-        }
-    }
-
-    pub(super) async fn read_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
-        check_size(&self.name(), descriptor, limit)?;
-        let call = Call::new(Method::GET, self.url(&format!("blobs/{}", descriptor.digest))?);
-        let mut attempts = Attempts::new(&self.limits);
-        loop {
-            let answer = self.send(&call, Access::Pull, &mut attempts).await?;
-            if answer.status != StatusCode::OK {
-                return Err(self.refusal(answer, &descriptor.digest).await);
-            }
-            match self.spool(answer, descriptor).await? {
-                Ok((content, computed)) => {
-                    let (media_type, digest) = (&descriptor.media_type, &descriptor.digest);
-                    return Blob::assert_digested(media_type, digest, descriptor.size, content, computed)
-                        .map_err(|cause| self.content_error(cause));
-                }
-                Err(detail) => {
-                    if !attempts.again(None).await {
-                        return Err(self.client.unavailable(format!("{}: {detail}", descriptor.digest)));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes the body while it is not longer than promised. The inner error is one of the network.
-    ///
-    /// A chunk goes to the temporary file on this thread: that is a copy into the page cache, shorter than handing it
-    /// to another thread.
-    async fn spool(
-        &self,
-        mut answer: Answer<'_>,
-        descriptor: &Descriptor,
-    ) -> Result<Result<(Content, Digest), String>, StoreError> {
-        let wrong_size = |actual| {
-            let (digest, expected) = (descriptor.digest.clone(), descriptor.size);
-            self.content_error(ContentError::Size { digest, expected, actual })
-        };
-        if let Some(length) = answer.length().filter(|length| *length != descriptor.size) {
-            return Err(wrong_size(length));
-        }
-        let mut spooler = Spooler::new(descriptor.digest.algorithm(), &self.limits);
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    let write = spooler.write(&chunk);
-                    write.map_err(|cause| StoreError::Io {
-                        action: "writing",
-                        path: "a temporary file".into(),
-                        cause,
-                    })?;
-                    if spooler.length() > descriptor.size {
-                        return Err(wrong_size(spooler.length()));
-                    }
-                }
-                Ok(None) => return Ok(Ok(spooler.finish())),
-                Err(detail) => return Ok(Err(detail)),
-            }
         }
     }
 

@@ -50,7 +50,7 @@ impl Registry {
     /// It does not have it when it answers 404, 405 or 501, or 200 with something that is no index, as those do that
     /// answer every address with a web page. No filter is sent: a registry that filters by another understanding of
     /// artifact types would hide evidence.
-    async fn referrers_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, StoreError> {
+    pub(super) async fn referrers_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, StoreError> {
         let mut list = List::default();
         let mut pages = Pages::new(self.url(&format!("referrers/{subject}"))?);
         let mut first = true;
