@@ -119,7 +119,7 @@ fn exit_of(error: &CliError) -> Exit {
 
 fn exit_of_job(error: &JobError) -> Exit {
     match error {
-        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. })
+        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. } | StoreError::TlsFile { .. })
         | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
         JobError::Attach(AttachError::AttestationManifestSigned { .. })
         | JobError::Bundle(_)
@@ -305,6 +305,10 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("entry", entry)
             .why(format!("it was written into the list {writes} times, and each time another writer's list replaced it"))
             .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
+        StoreError::TlsFile { path, detail } => explanation
+            .fact("file", path)
+            .why(detail.clone())
+            .hint("give PEM files: certificates, and for a client certificate its key, not encrypted; nothing was sent"),
         StoreError::NotALayout { place, detail } => explanation
             .fact("folder", place)
             .why(detail.clone())

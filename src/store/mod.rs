@@ -111,6 +111,14 @@ pub enum StoreError {
         /// Times that it was written into the list.
         writes: u32,
     },
+    /// A certificate or key for TLS cannot be used. Nothing was sent.
+    #[error("{path}: {detail}")]
+    TlsFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// No tag was given and several images are there.
     #[error("{place} holds {} images", tags.len())]
     Ambiguous {
@@ -166,6 +174,7 @@ impl StoreError {
             Self::TagMoved { .. } => Code::TagMoved,
             Self::ReferrersTag { .. } => Code::ReferrersTagInvalid,
             Self::EntryLost { .. } => Code::EntryLost,
+            Self::TlsFile { .. } => Code::TlsFileInvalid,
             Self::Ambiguous { .. } => Code::TagAmbiguous,
             Self::NotALayout { .. } => Code::LayoutInvalid,
             Self::Locked { .. } => Code::LayoutLocked,

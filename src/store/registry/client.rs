@@ -3,8 +3,9 @@
 //! Redirects are followed here and not by the HTTP library, since three rules hold at every hop: `Authorization` stays
 //! with the origin it was made for, https never turns into http, and plain HTTP goes to named hosts only.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
+use super::RegistryOptions;
 use super::attempts::{Attempts, retry_after};
 use super::body::{Payload, streamed};
 use super::error::{ERROR_BODY_BYTES, display_url, explain};
@@ -55,14 +57,15 @@ impl Call {
     }
 }
 
-/// Makes requests for one registry. The two HTTP clients are built when first needed.
+/// Makes requests for one registry. The HTTP clients are built when first needed.
 pub(super) struct Client {
     place: String,
+    own: Url,
     plain: OnceLock<reqwest::Client>,
-    secure: OnceLock<reqwest::Client>,
-    insecure_http: Vec<String>,
+    /// By host, where a host has certificates of its own; the others share one without name.
+    secure: Mutex<BTreeMap<String, reqwest::Client>>,
+    options: RegistryOptions,
     limits: Limits,
-    offline: bool,
     slots: Semaphore,
 }
 
@@ -180,24 +183,35 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 impl Client {
-    pub(super) fn new(place: String, limits: &Limits, insecure_http: Vec<String>, offline: bool) -> Self {
+    /// Prepares requests to the registry at `own`, an https address.
+    pub(super) fn new(place: String, own: &Url, options: RegistryOptions) -> Self {
         Self {
             place,
+            own: own.clone(),
             plain: OnceLock::new(),
-            secure: OnceLock::new(),
-            insecure_http,
-            limits: limits.clone(),
-            offline,
-            slots: Semaphore::new(limits.concurrent_requests.max(1)),
+            secure: Mutex::default(),
+            limits: options.limits.clone(),
+            slots: Semaphore::new(options.limits.concurrent_requests.max(1)),
+            options,
         }
     }
 
     /// Whether plain HTTP may be spoken with the host of `url`.
     pub(super) fn may_be_plain(&self, url: &Url) -> bool {
+        is_loopback(url) || self.is_named_insecure(url)
+    }
+
+    fn is_named_insecure(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or(80));
         let named = |name: &String| name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&with_port);
-        is_loopback(url) || self.insecure_http.iter().any(named)
+        self.options.insecure_http.iter().any(named)
+    }
+
+    /// Whether plain HTTP is what the registry at `url` speaks: where it may, and nobody put down certificates for it.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        let certified = || self.options.certificates.are_for(&names_of(url));
+        self.is_named_insecure(url) || is_loopback(url) && !certified()
     }
 
     /// An answer of the registry that breaks its protocol.
@@ -326,7 +340,7 @@ impl Client {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Result<Answer<'_>, String>, StoreError> {
-        if self.offline {
+        if self.options.offline {
             return Err(StoreError::Offline { place: self.place.clone() });
         }
         let idle = Duration::from_secs(self.limits.idle_seconds);
@@ -374,24 +388,76 @@ impl Client {
         }))
     }
 
-    /// The HTTP client for the scheme. Loading the system's root certificates takes longer than a whole verification
-    /// on loopback, so the one for plain HTTP has none, and so could never speak TLS with anybody.
-    fn http(&self, url: &Url) -> Result<&reqwest::Client, StoreError> {
-        let secure = url.scheme() == "https";
-        let cell = if secure { &self.secure } else { &self.plain };
-        if let Some(client) = cell.get() {
-            return Ok(client);
+    /// The HTTP client for an address.
+    fn http(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        if url.scheme() == "https" {
+            return self.secure_http(url);
         }
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("attestry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never());
-        let builder = if secure { builder } else { builder.http1_only().no_proxy().tls_certs_only([]) };
+        if let Some(client) = self.plain.get() {
+            return Ok(client.clone());
+        }
+        // Loading the system's root certificates takes longer than a whole verification on loopback, so this one has
+        // none, and so could never speak TLS with anybody. A proxy would read along.
+        let builder = http_builder().http1_only().no_proxy().tls_certs_only([]);
         let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
-        Ok(cell.get_or_init(|| client))
+        Ok(self.plain.get_or_init(|| client).clone())
     }
+
+    fn secure_http(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        let mut known = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = names_of(url);
+        let own_name = names.first().cloned().unwrap_or_default();
+        if let Some(client) = known.get(&own_name) {
+            return Ok(client.clone());
+        }
+        let certificates = self.options.certificates.of_host(&names, self.is_own(url))?;
+        let loopback = is_loopback(url);
+        if !certificates.is_special && !loopback {
+            if let Some(client) = known.get("").cloned() {
+                known.insert(own_name, client.clone());
+                return Ok(client);
+            }
+        }
+        let builder = http_builder().tls_certs_merge(certificates.authorities);
+        let builder = if loopback { builder.no_proxy() } else { builder };
+        let builder = match certificates.identity {
+            Some(identity) => builder.identity(identity),
+            None => builder,
+        };
+        let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
+        if !certificates.is_special && !loopback {
+            known.insert(String::new(), client.clone());
+        }
+        known.insert(own_name, client.clone());
+        Ok(client)
+    }
+
+    /// Whether an address is of the registry itself, and not of a realm or storage beside it.
+    fn is_own(&self, url: &Url) -> bool {
+        url.host_str() == self.own.host_str() && url.port_or_known_default() == self.own.port_or_known_default()
+    }
+}
+
+fn http_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("attestry/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+}
+
+/// The names under which certificates of a host are kept: with its port where the address has one.
+fn names_of(url: &Url) -> Vec<String> {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let mut names = match url.port() {
+        Some(port) => vec![format!("{host}:{port}")],
+        None => vec![host.clone(), format!("{host}:443")],
+    };
+    if host == "registry-1.docker.io" {
+        names.push("docker.io".to_owned());
+    }
+    names
 }
 
 #[cfg(test)]
@@ -399,8 +465,9 @@ mod tests {
     use super::*;
 
     fn client(insecure: &[&str]) -> Client {
-        let insecure = insecure.iter().map(ToString::to_string).collect();
-        Client::new("registry.example/app".to_owned(), &Limits::default(), insecure, false)
+        let insecure_http = insecure.iter().map(ToString::to_string).collect();
+        let options = RegistryOptions { insecure_http, ..RegistryOptions::default() };
+        Client::new("registry.example/app".to_owned(), &url("https://registry.example/"), options)
     }
 
     fn url(text: &str) -> Url {
@@ -421,6 +488,27 @@ mod tests {
         }
         for secure in ["http://other.example/", "http://localhost.example/", "http://128.0.0.1/", "http://[::2]/"] {
             assert!(!client.may_be_plain(&url(secure)), "{secure}");
+        }
+    }
+
+    #[test]
+    fn certificates_of_a_host_are_looked_for_under_its_name_and_port() {
+        for (address, expected) in [
+            ("https://registry.example/", &["registry.example", "registry.example:443"][..]),
+            ("https://registry.example:5000/", &["registry.example:5000"]),
+            ("http://localhost:80/", &["localhost", "localhost:443"]),
+            ("https://registry-1.docker.io/", &["registry-1.docker.io", "registry-1.docker.io:443", "docker.io"]),
+        ] {
+            assert_eq!(names_of(&url(address)), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_the_registry_itself_is_its_own_host() {
+        let client = client(&[]);
+        assert!(client.is_own(&url("https://registry.example:443/v2/x")));
+        for other in ["https://registry.example:5000/", "https://storage.registry.example/", "https://auth.example/"] {
+            assert!(!client.is_own(&url(other)), "{other}");
         }
     }
 

@@ -110,6 +110,11 @@ impl CredentialSource {
         Self { files: Vec::new(), given: Some(credentials) }
     }
 
+    /// The same files, without credentials that were given for one registry.
+    pub(super) fn from_files_only(&self) -> Self {
+        Self { files: self.files.clone(), given: None }
+    }
+
     /// The files that podman and docker use: `REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR/containers/auth.json`,
     /// `DOCKER_CONFIG/config.json` or `~/.docker/config.json`. The one place that looks at the environment.
     pub fn from_environment() -> Self {

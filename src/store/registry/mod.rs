@@ -9,12 +9,14 @@
 mod attempts;
 mod auth;
 mod body;
+mod certificates;
 mod challenge;
 mod client;
 mod credentials;
 mod download;
 mod error;
 mod helper;
+mod mirror;
 mod read;
 mod referrers;
 mod referrers_tag;
@@ -31,6 +33,7 @@ use self::attempts::Attempts;
 use self::auth::{Access, Authenticator, Wanted};
 use self::client::{Answer, Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
+use self::mirror::Mirrored;
 use super::{Expected, Pushed, Store, StoreError};
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
@@ -38,7 +41,9 @@ use crate::limits::Limits;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Repository, Selector, Tag};
 
+pub use self::certificates::Certificates;
 pub use self::credentials::{CredentialSource, Credentials};
+pub use self::mirror::Mirror;
 
 /// How a registry is talked to. The default has no credentials.
 #[derive(Debug, Clone, Default)]
@@ -49,14 +54,19 @@ pub struct RegistryOptions {
     pub insecure_http: Vec<String>,
     /// Where credentials are looked for when the registry asks.
     pub credentials: CredentialSource,
+    /// Certificates for TLS, beside the system's root certificates.
+    pub certificates: Certificates,
+    /// Places to read from first, each in the stead of one registry.
+    pub mirrors: Vec<Mirror>,
     /// Refuses every request.
     pub offline: bool,
 }
 
 /// One repository of a registry.
 ///
-/// Nothing is sent before the first call. Plain HTTP is spoken with loopback hosts and those that the options name;
-/// with all others https, with the system's root certificates.
+/// Nothing is sent before the first call. Plain HTTP is spoken with loopback hosts, unless there are certificates for
+/// them, and with those that the options name; with all others https. The proxies that the environment names
+/// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used for https, never for plain HTTP and never for loopback.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,6 +85,7 @@ pub struct Registry {
     client: Client,
     authenticator: Authenticator,
     limits: Limits,
+    mirrors: Vec<Mirrored>,
     /// One change of a referrers tag at a time.
     referrers_tag: Mutex<()>,
     /// Whether the referrers API was seen to list what the registry said it would.
@@ -92,13 +103,14 @@ impl Registry {
         let place = repository.to_string();
         // Docker Hub's name is not where its API is.
         let host = if repository.host() == "docker.io" { "registry-1.docker.io" } else { repository.host() };
-        let client = Client::new(place.clone(), &options.limits, options.insecure_http, options.offline);
         let parse = |scheme: &str| {
             Url::parse(&format!("{scheme}://{host}/v2/{}/", repository.path()))
                 .map_err(|error| StoreError::Unavailable { place: place.clone(), detail: error.to_string() })
         };
-        let plain = parse("http")?;
-        let base = if client.may_be_plain(&plain) { plain } else { parse("https")? };
+        let mirrors = Mirrored::all(&repository, &options)?;
+        let (plain, secure) = (parse("http")?, parse("https")?);
+        let client = Client::new(place.clone(), &secure, options.clone());
+        let base = if client.is_plain(&plain) { plain } else { secure };
         let authenticator = Authenticator::new(repository.clone(), base.clone(), options.credentials, &options.limits);
         Ok(Self {
             repository,
@@ -106,6 +118,7 @@ impl Registry {
             client,
             authenticator,
             limits: options.limits,
+            mirrors,
             referrers_tag: Mutex::default(),
             keeps_its_word: AtomicBool::new(false),
             refuses_overtaking: AtomicBool::new(false),
@@ -176,10 +189,20 @@ impl Store for Registry {
     }
 
     async fn manifest(&self, selector: &Selector) -> Result<Manifest, StoreError> {
+        for mirror in self.mirrors().filter(|_| selector.digest.is_some()) {
+            if let Some(manifest) = mirror.take(mirror.registry().read_manifest(selector).await) {
+                return Ok(manifest);
+            }
+        }
         self.read_manifest(selector).await
     }
 
     async fn manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError> {
+        for mirror in self.mirrors() {
+            if let Some(manifest) = mirror.take(mirror.registry().read_manifest_at(descriptor).await) {
+                return Ok(manifest);
+            }
+        }
         self.read_manifest_at(descriptor).await
     }
 
@@ -188,6 +211,11 @@ impl Store for Registry {
     }
 
     async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
+        for mirror in self.mirrors() {
+            if let Some(blob) = mirror.take(mirror.registry().read_blob(descriptor, limit).await) {
+                return Ok(blob);
+            }
+        }
         self.read_blob(descriptor, limit).await
     }
 
