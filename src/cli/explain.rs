@@ -272,12 +272,6 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("place", place)
             .fact("missing", what)
             .hint(format!("see what is there, or check the spelling of {place}")),
-        StoreError::Denied { place, what, detail, credentials } => explanation
-            .fact("place", place)
-            .fact("wanted", what)
-            .fact("answer", detail)
-            .fact("sign-in", credentials)
-            .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
         StoreError::EvidenceOnly { place, about } => {
             let about: Vec<String> = about.iter().map(ToString::to_string).collect();
             explanation
@@ -299,16 +293,6 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("now", actual)
             .why("somebody moved it since it was read; moving it now would undo that")
             .hint("run the command again; the tag still names what the other one wrote"),
-        StoreError::EntryLost { place, tag, entry, writes } => explanation
-            .fact("place", place)
-            .fact("tag", tag)
-            .fact("entry", entry)
-            .why(format!("it was written into the list {writes} times, and each time another writer's list replaced it"))
-            .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
-        StoreError::TlsFile { path, detail } => explanation
-            .fact("file", path)
-            .why(detail.clone())
-            .hint("give PEM files: certificates, and for a client certificate its key, not encrypted; nothing was sent"),
         StoreError::NotALayout { place, detail } => explanation
             .fact("folder", place)
             .why(detail.clone())
@@ -323,6 +307,30 @@ fn explain_store(error: &StoreError) -> Explanation {
                 .why(format!("{action} failed: {cause}"))
                 .hint(format!("{hint}; nothing was half-written"))
         }
+        other => explain_registry(other),
+    }
+}
+
+/// What only registries say.
+fn explain_registry(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Denied { place, what, detail, credentials } => explanation
+            .fact("place", place)
+            .fact("wanted", what)
+            .fact("answer", detail)
+            .fact("sign-in", credentials)
+            .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
+        StoreError::EntryLost { place, tag, entry, writes } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("entry", entry)
+            .why(format!("it was written into the list {writes} times, and each time another writer's list replaced it"))
+            .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
+        StoreError::TlsFile { path, detail } => explanation
+            .fact("file", path)
+            .why(detail.clone())
+            .hint("give PEM files: certificates, and for a client certificate its key, not encrypted; nothing was sent"),
         StoreError::Unavailable { place, detail } | StoreError::Protocol { place, detail } => explanation
             .fact("place", place)
             .why(detail.clone())
@@ -333,6 +341,7 @@ fn explain_store(error: &StoreError) -> Explanation {
         StoreError::ReferrersTag { .. } => {
             explanation.why(error.to_string()).hint("move or delete that tag; nothing was listed under it")
         }
+        other => explanation.why(other.to_string()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::content::Content;
 use crate::job::Source;
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
-use crate::store::registry::{Certificates, CredentialSource, Mirror, Registry, RegistryOptions};
+use crate::store::registry::{Certificates, CredentialSource, Mirror, Notices, Registry, RegistryOptions};
 use crate::store::{Layout, Store, spool_reader};
 
 /// An image that was named, and the store that it is in.
@@ -105,6 +105,7 @@ fn registry_options(common: &Common, limits: &Limits) -> Result<RegistryOptions,
         credentials: CredentialSource::from_environment(),
         certificates,
         mirrors: common.mirror.iter().map(mirror).collect::<Result<_, _>>()?,
+        notices: if common.quiet { Notices::default() } else { Notices::to(|text| Ui::say(&format!("note: {text}"))) },
         offline: common.offline,
     })
 }

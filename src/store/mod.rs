@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::code::Code;
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
-use crate::oci::{Descriptor, Manifest, ManifestError};
+use crate::oci::{Descriptor, Manifest, ManifestError, ReferrerList};
 use crate::reference::{Repository, Selector, Tag};
 
 pub use layout::Layout;
@@ -250,6 +250,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// A denied or broken listing is an error, never an empty answer.
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError>;
+
+    /// The same, with what is listed and cannot be read beside what can, where [`Store::referrers`] errs.
+    ///
+    /// # Errors
+    /// Like [`Store::referrers`], but for single entries.
+    async fn referrer_list(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
+        Ok(ReferrerList { referrers: self.referrers(subject).await?, unreadable: Vec::new() })
+    }
 
     /// All tags.
     ///

@@ -376,6 +376,9 @@ impl Client {
             Ok(response) => response,
             Err(error) => return Ok(Err(format!("{}: {}", display_url(url), explain(&error.without_url())))),
         };
+        if self.is_own(url) {
+            self.options.notices.take(&self.place, response.headers());
+        }
         Ok(Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -412,11 +415,10 @@ impl Client {
         }
         let certificates = self.options.certificates.of_host(&names, self.is_own(url))?;
         let loopback = is_loopback(url);
-        if !certificates.is_special && !loopback {
-            if let Some(client) = known.get("").cloned() {
-                known.insert(own_name, client.clone());
-                return Ok(client);
-            }
+        let is_usual = !certificates.is_special && !loopback;
+        if let Some(client) = known.get("").cloned().filter(|_| is_usual) {
+            known.insert(own_name, client.clone());
+            return Ok(client);
         }
         let builder = http_builder().tls_certs_merge(certificates.authorities);
         let builder = if loopback { builder.no_proxy() } else { builder };
@@ -425,7 +427,7 @@ impl Client {
             None => builder,
         };
         let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
-        if !certificates.is_special && !loopback {
+        if is_usual {
             known.insert(String::new(), client.clone());
         }
         known.insert(own_name, client.clone());
@@ -434,7 +436,7 @@ impl Client {
 
     /// Whether an address is of the registry itself, and not of a realm or storage beside it.
     fn is_own(&self, url: &Url) -> bool {
-        url.host_str() == self.own.host_str() && url.port_or_known_default() == self.own.port_or_known_default()
+        url.host_str() == self.own.host_str() && url.port() == self.own.port()
     }
 }
 

@@ -111,7 +111,7 @@ impl CredentialSource {
     }
 
     /// The same files, without credentials that were given for one registry.
-    pub(super) fn from_files_only(&self) -> Self {
+    pub(super) fn files_only(&self) -> Self {
         Self { files: self.files.clone(), given: None }
     }
 

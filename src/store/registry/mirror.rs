@@ -68,7 +68,7 @@ impl Mirrored {
             .map(|copy| {
                 let mut own = RegistryOptions {
                     mirrors: Vec::new(),
-                    credentials: options.credentials.from_files_only(),
+                    credentials: options.credentials.files_only(),
                     certificates: options.certificates.without_client(),
                     ..options.clone()
                 };

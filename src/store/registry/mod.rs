@@ -17,6 +17,7 @@ mod download;
 mod error;
 mod helper;
 mod mirror;
+mod notice;
 mod read;
 mod referrers;
 mod referrers_tag;
@@ -38,12 +39,13 @@ use super::{Expected, Pushed, Store, StoreError};
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
 use crate::limits::Limits;
-use crate::oci::{Descriptor, Manifest, ManifestError};
+use crate::oci::{Descriptor, Manifest, ManifestError, ReferrerList};
 use crate::reference::{Repository, Selector, Tag};
 
 pub use self::certificates::Certificates;
 pub use self::credentials::{CredentialSource, Credentials};
 pub use self::mirror::Mirror;
+pub use self::notice::Notices;
 
 /// How a registry is talked to. The default has no credentials.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +60,8 @@ pub struct RegistryOptions {
     pub certificates: Certificates,
     /// Places to read from first, each in the stead of one registry.
     pub mirrors: Vec<Mirror>,
+    /// Who is told what a registry wants people to know.
+    pub notices: Notices,
     /// Refuses every request.
     pub offline: bool,
 }
@@ -220,6 +224,14 @@ impl Store for Registry {
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
+        let list = self.list_referrers(subject).await?;
+        match list.unreadable.first() {
+            None => Ok(list.referrers),
+            Some(detail) => Err(self.client.protocol(format!("a list of referrers of {subject}: {detail}"))),
+        }
+    }
+
+    async fn referrer_list(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
         self.list_referrers(subject).await
     }
 

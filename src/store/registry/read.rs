@@ -99,6 +99,18 @@ impl Registry {
         expected: Option<&Digest>,
         limits: &Limits,
     ) -> Result<Marked, StoreError> {
+        let (blob, etag) = self.marked_blob(reference, expected, limits).await?;
+        let manifest = Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))?;
+        Ok(Marked { manifest, etag })
+    }
+
+    /// Reads the bytes of a manifest, checked against its digest, without looking into them.
+    pub(super) async fn marked_blob(
+        &self,
+        reference: &str,
+        expected: Option<&Digest>,
+        limits: &Limits,
+    ) -> Result<(Blob, Option<HeaderValue>), StoreError> {
         let document = self.document(&format!("manifests/{reference}"), reference, limits.manifest_bytes).await?;
         // Bytes by digest must have it. Bytes by tag are what the registry says: then its two statements must agree.
         let digest = match expected.or(document.digest.as_ref()) {
@@ -107,8 +119,7 @@ impl Registry {
         };
         let media_type = document.media_type.or_else(|| own_media_type(&document.body));
         let media_type = media_type.unwrap_or(MediaType::OCI_MANIFEST);
-        let manifest = self.check_manifest(media_type, digest, None, document.body, limits)?;
-        Ok(Marked { manifest, etag: document.etag })
+        Ok((self.check_bytes(media_type, digest, None, document.body)?, document.etag))
     }
 
     pub(super) async fn read_manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError> {
@@ -121,21 +132,20 @@ impl Registry {
             return Err(self.manifest_error(ManifestError::MediaType { digest, expected, actual }));
         }
         let media_type = descriptor.media_type.clone();
-        self.check_manifest(media_type, digest.clone(), Some(descriptor.size), document.body, limits)
+        let blob = self.check_bytes(media_type, digest.clone(), Some(descriptor.size), document.body)?;
+        Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))
     }
 
-    fn check_manifest(
+    fn check_bytes(
         &self,
         media_type: MediaType,
         digest: Digest,
         size: Option<u64>,
         body: Bytes,
-        limits: &Limits,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<Blob, StoreError> {
         let content = Content::from(body);
         let size = size.unwrap_or_else(|| content.length());
-        let blob = Blob::check(media_type, digest, size, content).map_err(|cause| self.content_error(cause))?;
-        Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))
+        Blob::check(media_type, digest, size, content).map_err(|cause| self.content_error(cause))
     }
 
     /// Reads a document of at most `limit` bytes; everything but 200 is an error.

@@ -121,7 +121,7 @@ impl Registry {
             return Ok(true);
         }
         let listed = self.referrers_api(subject).await?.unwrap_or_default();
-        let kept = listed.iter().any(|entry| entry.digest == *written);
+        let kept = listed.referrers.iter().any(|entry| entry.digest == *written);
         self.keeps_its_word.fetch_or(kept, Ordering::Relaxed);
         Ok(kept)
     }

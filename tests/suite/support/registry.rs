@@ -66,6 +66,10 @@ pub(crate) struct Faults {
     pub(crate) wrong_ranges: bool,
     pub(crate) other_bytes_in_ranges: bool,
     pub(crate) short_ranges: bool,
+    /// Listings of referrers hold an entry whose digest is of an unknown algorithm.
+    pub(crate) spoiled_listings: bool,
+    /// All answers say `Warning: 299 - "going soon"`.
+    pub(crate) warns: bool,
     /// Bodies come a byte at a time.
     pub(crate) drip: bool,
     /// `Retry-After` of the 429 answers; `0` where this is empty.
@@ -270,6 +274,9 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         let mut head = format!("HTTP/1.1 {} Said\r\n", reply.status);
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if shared.faults.warns {
+            head.push_str("Warning: 299 - \"going soon\"\r\n");
         }
         let ends = shared.faults.no_length && request.method == "GET";
         match ends {
@@ -624,7 +631,8 @@ impl Shared {
         let index = attestry::oci::new_index(page, &BTreeMap::new());
         let reply = Reply::new(200).header("Content-Type", index.media_type());
         let reply = link.into_iter().fold(reply, |reply, link| reply.header("Link", link));
-        reply.body(index.bytes(u64::MAX).unwrap())
+        let body = index.bytes(u64::MAX).unwrap();
+        reply.body(if self.faults.spoiled_listings { spoiled(&body) } else { body.to_vec() })
     }
 
     fn tags(&self, request: &Request) -> Reply {
@@ -647,4 +655,12 @@ fn read(media_type: &str, bytes: &[u8]) -> Option<Manifest> {
     let media_type = attestry::media_type::MediaType::new(media_type);
     let blob = attestry::content::Blob::of_bytes(media_type, bytes.to_vec());
     Manifest::read(blob, &attestry::limits::Limits::default()).ok()
+}
+
+/// An index with one more entry, whose digest nobody can read.
+pub(crate) fn spoiled(index: &[u8]) -> Vec<u8> {
+    let mut index: serde_json::Value = serde_json::from_slice(index).unwrap();
+    let entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "blake3:00", "size": 1});
+    index["manifests"].as_array_mut().unwrap().push(entry);
+    serde_json::to_vec(&index).unwrap()
 }
