@@ -1,5 +1,6 @@
 //! Stores: where content is kept. One trait, one contract test (`tests/store`), three kinds.
 
+mod change;
 mod layout;
 mod memory;
 #[cfg(feature = "registry")]
@@ -15,6 +16,7 @@ use crate::digest::Digest;
 use crate::oci::{Descriptor, Manifest, ManifestError, ReferrerList};
 use crate::reference::{Repository, Selector, Tag};
 
+pub use change::change_tag;
 pub use layout::Layout;
 pub use memory::Memory;
 pub use spool::{Spooler, spool_reader};
@@ -303,6 +305,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::TagMoved`] when the tag does not name what is expected.
     async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError>;
+
+    /// Waits, after a tag was moved, until the move of another who began before it would show. Nothing to wait for where
+    /// only one can write at a time.
+    async fn settle(&self) {}
 }
 
 /// Refuses a blob by its promised size, before a byte is read.

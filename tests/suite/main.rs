@@ -20,6 +20,7 @@ mod registry_peers;
 mod registry_tls;
 mod reports;
 mod round_trip;
+mod store_change;
 mod store_contract;
 mod support;
 mod tour;

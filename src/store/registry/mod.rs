@@ -24,13 +24,14 @@ mod referrers_tag;
 mod upload;
 mod write;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{StatusCode, Url};
 use tokio::sync::Mutex;
 
-use self::attempts::Attempts;
+use self::attempts::{Attempts, random_below};
 use self::auth::{Access, Authenticator, Wanted};
 use self::client::{Answer, Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
@@ -177,6 +178,12 @@ impl Registry {
         }
     }
 
+    /// Waits for a random time, so that two writers fall out of step, and one sees what the other did.
+    async fn pause(&self) {
+        let pause = random_below(self.limits.read_back_milliseconds);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
     fn content_error(&self, cause: ContentError) -> StoreError {
         StoreError::Content { place: self.name(), cause }
     }
@@ -257,6 +264,12 @@ impl Store for Registry {
 
     async fn tag(&self, manifest: &Manifest, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
         self.write_tag(manifest, tag, expected).await
+    }
+
+    async fn settle(&self) {
+        if !self.refuses_overtaking.load(Ordering::Relaxed) {
+            self.pause().await;
+        }
     }
 }
 

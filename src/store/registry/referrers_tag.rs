@@ -9,12 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderValue, IF_MATCH};
 
-use super::attempts::random_below;
 use super::read::Marked;
 use super::referrers::Listed;
 use super::write::{unless_there, written};
@@ -54,8 +52,7 @@ impl Registry {
             }
             // Where writing over another's list is refused, what was written stays.
             if !self.refuses_overtaking.load(Ordering::Relaxed) || refusals > 0 {
-                let pause = random_below(self.limits.read_back_milliseconds);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                self.pause().await;
             }
         }
     }

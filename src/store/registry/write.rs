@@ -45,9 +45,11 @@ impl Registry {
             (_, None) => unless_there(),
             (_, Some(head)) => head.etag.map(|etag| (IF_MATCH, etag)),
         };
+        let conditional = condition.as_ref().is_some_and(|(name, _)| *name == IF_MATCH);
         let answer = self.put_manifest(manifest, tag.as_str(), condition).await?;
         if answer.status == StatusCode::PRECONDITION_FAILED {
             drop(answer);
+            self.refuses_overtaking.fetch_or(conditional, Ordering::Relaxed);
             return self.check_overtaken(manifest, tag).await;
         }
         if !written(answer.status) {
