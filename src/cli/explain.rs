@@ -325,7 +325,10 @@ fn explain_registry(error: &StoreError) -> Explanation {
             .fact("place", place)
             .fact("tag", tag)
             .fact("entry", entry)
-            .why(format!("it was written into the list {writes} times, and each time another writer's list replaced it"))
+            .why(match writes {
+                0 => "other writers came first every time".to_owned(),
+                writes => format!("it was written into the list {writes} times, and others wrote lists without it"),
+            })
             .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
         StoreError::TlsFile { path, detail } => explanation
             .fact("file", path)

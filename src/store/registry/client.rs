@@ -272,8 +272,10 @@ impl Client {
                     answer.drain().await;
                 }
                 Err(detail) => {
-                    // What rustls says of a certificate that it does not trust; the next attempt would meet the same one.
-                    let lasting = detail.contains("invalid peer certificate");
+                    // What rustls says of a certificate that it does not trust, and of ours when it is not trusted; the next
+                    // attempt would meet the same ones.
+                    let lasting =
+                        detail.contains("invalid peer certificate") || detail.contains("received fatal alert");
                     if lasting || call.repeat != Repeat::Safe || !attempts.again(None).await {
                         return Err(self.unavailable(detail));
                     }

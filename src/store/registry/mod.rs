@@ -300,4 +300,19 @@ mod tests {
             "https://registry.example:5000/v2/app/"
         );
     }
+
+    #[test]
+    fn loopback_is_https_once_there_are_certificates_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("localhost:5000")).unwrap();
+        let base = |name: &str, insecure: &[&str]| {
+            let certificates = Certificates::from_folders(vec![folder.path().to_owned()]);
+            let insecure_http = insecure.iter().map(ToString::to_string).collect();
+            let options = RegistryOptions { certificates, insecure_http, ..Default::default() };
+            Registry::new(Repository::parse(name).unwrap(), options).unwrap().base.to_string()
+        };
+        assert_eq!(base("localhost:5000/app", &[]), "https://localhost:5000/v2/app/");
+        assert_eq!(base("localhost:5001/app", &[]), "http://localhost:5001/v2/app/");
+        assert_eq!(base("localhost:5000/app", &["localhost:5000"]), "http://localhost:5000/v2/app/");
+    }
 }
