@@ -67,6 +67,9 @@ pub struct Limits {
     /// Bytes of one piece of an upload. A transfer that got as much further since it broke off has all its attempts
     /// again. Registries keep each piece as an object of its own, and hundreds of these for one blob are slow.
     pub piece_bytes: u64,
+    /// Seconds that a registry may take to make a blob of what was uploaded. It digests and moves all of it; half a
+    /// gigabyte takes some of them a minute.
+    pub commit_seconds: u64,
     /// Times that an entry is written into a tag's list which others keep overwriting.
     pub tag_writes: u32,
     /// Times that a registry may refuse such a write because another came first. Nothing is lost by it.
@@ -108,6 +111,7 @@ impl Default for Limits {
             slowest_bytes_per_second: 4 << 10,
             whole_upload_bytes: 32 << 20,
             piece_bytes: 16 << 20,
+            commit_seconds: 300,
             tag_writes: 5,
             tag_refusals: 20,
             read_back_milliseconds: 500,

@@ -61,11 +61,35 @@ impl ReferrerList {
         }
         // What holds for every index is checked on the list without them.
         let array = super::index::to_range(&entries.range);
-        let before = bytes.get(..array.start).unwrap_or_default();
-        let after = bytes.get(array.end..).unwrap_or_default();
-        let reduced = [before, b"[", &good.join(&b","[..]), b"]", after].concat();
+        let reduced = [&b"["[..], &good.join(&b","[..]), b"]"].concat();
+        let reduced = super::index::splice(&bytes, array, &reduced);
         let manifest = Manifest::read(Blob::of_bytes(blob.media_type().clone(), reduced), &limits)?;
         Ok(Self::of(&manifest, unreadable))
+    }
+
+    /// A list with one more entry at its end; every other byte stays, those of unreadable entries too.
+    ///
+    /// # Errors
+    /// [`ManifestError::Json`], and [`ManifestError::Field`] for what is no list.
+    pub fn with_entry(blob: &Blob, entry: &Descriptor, limits: &Limits) -> Result<Blob, ManifestError> {
+        let digest = || blob.digest().clone();
+        let bytes = blob.bytes(limits.manifest_bytes)?;
+        let tree = json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: digest(), cause })?;
+        let entries = tree.get("manifests").filter(|node| node.as_array().is_some());
+        let missing = || ManifestError::Field { digest: digest(), detail: "`manifests` is missing".to_owned() };
+        let entries = entries.ok_or_else(missing)?;
+        let text = serde_json::to_vec(entry).unwrap_or_default();
+        let text = match entries.as_array().and_then(<[Node]>::last) {
+            Some(last) => {
+                let end = super::index::to_range(&last.range).end;
+                super::index::splice(&bytes, end..end, &[&b","[..], &text].concat())
+            }
+            None => {
+                let start = super::index::to_range(&entries.range).start + 1;
+                super::index::splice(&bytes, start..start, &text)
+            }
+        };
+        Ok(Blob::of_bytes(blob.media_type().clone(), text))
     }
 
     fn of(manifest: &Manifest, unreadable: Vec<String>) -> Option<Self> {
@@ -124,6 +148,26 @@ mod tests {
             list.referrers.is_empty()
                 && list.unreadable[0].starts_with("entry 1: digest algorithm not supported: blake3")
         );
+    }
+
+    #[test]
+    fn an_entry_is_added_and_every_other_byte_stays() {
+        let (good, bad) = (entry(&Digest::sha256(b"good").to_string()), entry("blake3:00"));
+        let added = Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(b"added"), 3);
+        for (entries, before) in [(String::new(), 0), (good.clone(), 1), (format!(" {good} , {bad}\n"), 1)] {
+            let text = format!("{{ \"schemaVersion\": 2, \"manifests\": [{entries}], \"x\": 1.0 }}\n");
+            let blob = Blob::of_bytes(MediaType::OCI_INDEX, text.clone().into_bytes());
+            let blob = ReferrerList::with_entry(&blob, &added, &Limits::default()).unwrap();
+            let bytes = blob.bytes(10_000).unwrap();
+            assert!(
+                bytes.starts_with(&text.as_bytes()[..text.find(']').unwrap() - 1])
+                    && bytes.ends_with(b", \"x\": 1.0 }\n")
+            );
+            let list = ReferrerList::read(blob, &Limits::default()).unwrap().unwrap();
+            assert_eq!((list.referrers.len(), list.referrers.last()), (before + 1, Some(&added)), "{entries}");
+        }
+        let image = Blob::of_bytes(MediaType::OCI_INDEX, &b"{\"layers\":[]}"[..]);
+        assert!(ReferrerList::with_entry(&image, &added, &Limits::default()).is_err());
     }
 
     #[test]

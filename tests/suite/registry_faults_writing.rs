@@ -12,7 +12,7 @@ use attestry::store::{Pushed, Store, StoreError};
 
 use crate::registry_faults::signed_in;
 use crate::store_contract::{artifact, open, push_artifact};
-use crate::support::registry::{Auth, Canned, Faults, TestRegistry};
+use crate::support::registry::{Auth, Canned, Faults, TestRegistry, spoiled};
 
 /// A client that writes more than 4 bytes in pieces of 4.
 fn in_pieces(server: &TestRegistry) -> Registry {
@@ -120,6 +120,19 @@ async fn uploads_that_break_without_end_are_given_up() {
     let error = in_pieces(&server).push_blob(&blob()).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
     assert!(server.count("PATCH ") <= 3, "{}", server.count("PATCH "));
+}
+
+#[tokio::test]
+async fn a_registry_that_digests_for_long_is_waited_for() {
+    let server = TestRegistry::start(Faults { slow_commit: 2, ..Faults::default() });
+    let patient = |commit_seconds| {
+        let limits = Limits { idle_seconds: 1, attempts: 1, commit_seconds, ..Limits::default() };
+        open(server.host(), RegistryOptions { limits, ..RegistryOptions::default() })
+    };
+    // (refused: unavailable)
+    assert_eq!(patient(1).push_blob(&blob()).await.unwrap_err().code(), Code::Unavailable);
+    // (accepted)
+    patient(60).push_blob(&Blob::of_bytes(MediaType::new("text/plain"), &b"other"[..])).await.unwrap();
 }
 
 #[tokio::test]
@@ -248,6 +261,22 @@ async fn a_registry_that_kept_its_word_once_is_not_asked_again() {
         store.push_manifest(&evidence).await.unwrap();
     }
     assert_eq!((server.count("/referrers/"), server.count("/manifests/sha256-")), (1, 0));
+}
+
+#[tokio::test]
+async fn an_entry_is_added_beside_one_that_cannot_be_read() {
+    // (accepted)
+    let faults = Faults { no_referrers_api: true, no_oci_subject: true, ..Faults::default() };
+    let server = TestRegistry::start(faults);
+    let store = hurried(&server);
+    let image = image_in(&server);
+    let tag = Tag::of_referrers(image.digest());
+    let spoiled = spoiled(br#"{"schemaVersion":2,"manifests":[]}"#);
+    server.put_manifest(Some(tag.as_str()), "application/vnd.oci.image.index.v1+json", &spoiled);
+    let evidence = push_artifact(&store, "evidence", Some(&image.descriptor())).await;
+    store.push_manifest(&evidence).await.unwrap();
+    let list = store.referrer_list(image.digest()).await.unwrap();
+    assert_eq!((list.referrers, list.unreadable.len()), (vec![evidence.referrer_descriptor()], 1));
 }
 
 #[tokio::test]

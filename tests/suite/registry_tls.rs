@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use attestry::code::Code;
+use attestry::content::Blob;
+use attestry::media_type::MediaType;
+use attestry::oci::Descriptor;
 use attestry::reference::Tag;
 use attestry::store::registry::{Certificates, CredentialSource, Credentials, RegistryOptions};
 use attestry::store::{Expected, Store, StoreError};
@@ -12,6 +15,7 @@ use crate::support::certificate::{Authority, Signed};
 use crate::support::peer::{docker_registry, docker_registry_with_tls, installed, peer};
 use crate::support::program::{Ended, program};
 use crate::support::proxy::TestProxy;
+use crate::support::registry::{Faults, TestRegistry};
 
 const NAMES: &[&str] = &["127.0.0.1", "registry.example"];
 
@@ -77,6 +81,30 @@ async fn a_registry_that_wants_client_certificates_gets_the_one_that_is_for_it()
     for certificates in [trusting(&authority.own), stranger] {
         assert_eq!(ask(&peer.host, certificates).await.unwrap_err().code(), Code::Unavailable);
     }
+}
+
+#[tokio::test]
+async fn a_client_certificate_does_not_follow_a_blob_to_another_origin() {
+    // (refused: unavailable) The storage would take the certificate, and wants one.
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let (server, client) = (authority.sign("server", NAMES), clients.sign("client", &[]));
+    let Some(storage) = docker_registry_with_tls(&server, Some(&clients.own), None) else { return };
+    let with_client = || with_client(trusting(&authority.own), &client);
+    let blob = Blob::of_bytes(MediaType::new("text/plain"), &b"elsewhere"[..]);
+    open(&storage.host, options(with_client())).push_blob(&blob).await.unwrap();
+    let blobs_at = Some(format!("https://{}", storage.host));
+    let registry = TestRegistry::start(Faults { blobs_at, ..Faults::default() });
+    let insecure_http = vec![registry.host().to_owned()];
+    let store = open(registry.host(), RegistryOptions { insecure_http, ..options(with_client()) });
+    assert_eq!(store.blob(&Descriptor::of(&blob), 100).await.unwrap_err().code(), Code::Unavailable);
+    // (accepted) With TLS and without client certificates the way is open.
+    let Some(storage) = docker_registry_with_tls(&server, None, None) else { return };
+    open(&storage.host, options(trusting(&authority.own))).push_blob(&blob).await.unwrap();
+    let blobs_at = Some(format!("https://{}", storage.host));
+    let registry = TestRegistry::start(Faults { blobs_at, ..Faults::default() });
+    let insecure_http = vec![registry.host().to_owned()];
+    let store = open(registry.host(), RegistryOptions { insecure_http, ..options(with_client()) });
+    assert_eq!(store.blob(&Descriptor::of(&blob), 100).await.unwrap().digest(), blob.digest());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,12 +43,14 @@ pub(super) struct Call {
     pub(super) repeat: Repeat,
     /// Another repository of the registry that the request reads from.
     pub(super) pull_from: Option<String>,
+    /// How long the answer may take once all is sent, where that is longer than a connection may be idle.
+    pub(super) patience: Option<Duration>,
 }
 
 impl Call {
     pub(super) fn new(method: Method, url: Url) -> Self {
         let (headers, payload) = (HeaderMap::new(), Payload::Empty);
-        Self { method, url, headers, payload, repeat: Repeat::Safe, pull_from: None }
+        Self { method, url, headers, payload, repeat: Repeat::Safe, pull_from: None, patience: None }
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -351,26 +353,30 @@ impl Client {
             headers.insert(AUTHORIZATION, value.clone());
         }
         let mut request = self.http(url)?.request(call.method.clone(), url.clone());
-        let progress = std::sync::Arc::new(AtomicU64::new(0));
+        let progress = Arc::new(AtomicU64::new(0));
+        let mut whole = 0;
         match &call.payload {
             Payload::Empty => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
             Payload::Content(content) => {
                 // A stream has no known length; without the header it would go chunked, which registries refuse.
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(content.length()));
-                request = request.body(streamed(content, std::sync::Arc::clone(&progress)));
+                whole = content.length();
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(whole));
+                request = request.body(streamed(content, Arc::clone(&progress)));
             }
         }
         let mut sending = std::pin::pin!(request.headers(headers).send());
         let mut seen = 0;
         // An upload may take longer than any idle time; only one that moves nothing is given up.
         let response = loop {
-            if let Ok(done) = timeout(idle, sending.as_mut()).await {
+            let is_sent = progress.load(Ordering::Relaxed) >= whole;
+            let wait = call.patience.filter(|_| is_sent).unwrap_or(idle).max(idle);
+            if let Ok(done) = timeout(wait, sending.as_mut()).await {
                 break done;
             }
             let now = progress.load(Ordering::Relaxed);
             if now == seen {
-                return Ok(Err(format!("no answer for {} s from {}", idle.as_secs(), display_url(url))));
+                return Ok(Err(format!("no answer for {} s from {}", wait.as_secs(), display_url(url))));
             }
             seen = now;
         };

@@ -10,7 +10,6 @@ use super::client::{Answer, Call};
 use super::{Registry, Store};
 use crate::content::{Blob, Content, ContentError};
 use crate::digest::Digest;
-use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Selector, Tag};
@@ -88,19 +87,18 @@ impl Registry {
             (None, Some(tag)) => tag.to_string(),
             (None, None) => "latest".to_owned(),
         };
-        let marked = self.marked_manifest(&reference, selector.digest.as_ref(), &self.limits).await?;
+        let marked = self.marked_manifest(&reference, selector.digest.as_ref()).await?;
         Ok(marked.manifest)
     }
 
-    /// Reads a manifest by tag or digest, under other bounds than usual for lists of referrers.
+    /// Reads a manifest by tag or digest.
     pub(super) async fn marked_manifest(
         &self,
         reference: &str,
         expected: Option<&Digest>,
-        limits: &Limits,
     ) -> Result<Marked, StoreError> {
-        let (blob, etag) = self.marked_blob(reference, expected, limits).await?;
-        let manifest = Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))?;
+        let (blob, etag) = self.marked_blob(reference, expected).await?;
+        let manifest = Manifest::read(blob, &self.limits).map_err(|cause| self.manifest_error(cause))?;
         Ok(Marked { manifest, etag })
     }
 
@@ -109,9 +107,8 @@ impl Registry {
         &self,
         reference: &str,
         expected: Option<&Digest>,
-        limits: &Limits,
     ) -> Result<(Blob, Option<HeaderValue>), StoreError> {
-        let document = self.document(&format!("manifests/{reference}"), reference, limits.manifest_bytes).await?;
+        let document = self.document(&format!("manifests/{reference}"), reference, self.limits.manifest_bytes).await?;
         // Bytes by digest must have it. Bytes by tag are what the registry says: then its two statements must agree.
         let digest = match expected.or(document.digest.as_ref()) {
             Some(digest) => digest.clone(),
@@ -210,7 +207,7 @@ impl Registry {
             (StatusCode::OK, Some(digest)) => Ok(Some(Head { digest, etag: answer.headers.get(ETAG).cloned() })),
             (StatusCode::OK, None) => {
                 drop(answer);
-                let marked = self.marked_manifest(tag.as_str(), None, &self.limits).await?;
+                let marked = self.marked_manifest(tag.as_str(), None).await?;
                 Ok(Some(Head { digest: marked.manifest.digest().clone(), etag: marked.etag }))
             }
             (StatusCode::NOT_FOUND, _) => Ok(None),

@@ -10,24 +10,13 @@ use std::collections::HashSet;
 use reqwest::StatusCode;
 
 use super::Registry;
-use super::read::{Document, Marked, Pages, manifest_call, own_media_type};
+use super::read::{Document, Pages, manifest_call, own_media_type};
 use crate::content::Blob;
 use crate::digest::Digest;
-use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::ReferrerList;
 use crate::reference::Tag;
 use crate::store::StoreError;
-
-/// What the referrers tag holds.
-pub(super) enum Listed {
-    /// There is no such tag.
-    Nothing,
-    /// An index of referrers.
-    Index(Box<Marked>),
-    /// An image manifest: `cosign copy` writes such.
-    Image,
-}
 
 impl Registry {
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
@@ -35,7 +24,7 @@ impl Registry {
             return Ok(list);
         }
         let tag = Tag::of_referrers(subject);
-        let blob = match self.marked_blob(tag.as_str(), None, &self.limits).await {
+        let blob = match self.marked_blob(tag.as_str(), None).await {
             Ok((blob, _)) => blob,
             Err(error) if error.is_not_found() => return Ok(ReferrerList::default()),
             Err(error) => return Err(error),
@@ -85,21 +74,6 @@ impl Registry {
             first = false;
         }
         Ok(Some(list.found))
-    }
-
-    /// Reads the tag that stands in for the API.
-    pub(super) async fn referrers_tag(&self, tag: &Tag) -> Result<Listed, StoreError> {
-        match self.marked_manifest(tag.as_str(), None, &self.list_limits()).await {
-            Ok(marked) if marked.manifest.as_index().is_some() => Ok(Listed::Index(Box::new(marked))),
-            Ok(_) => Ok(Listed::Image),
-            Err(error) if error.is_not_found() => Ok(Listed::Nothing),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A list of referrers is an index in form only, and may have more entries than an image has platforms.
-    fn list_limits(&self) -> Limits {
-        Limits { index_children: self.limits.referrers, ..self.limits.clone() }
     }
 }
 

@@ -13,12 +13,11 @@ use std::sync::atomic::Ordering;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderValue, IF_MATCH};
 
-use super::read::Marked;
-use super::referrers::Listed;
 use super::write::{unless_there, written};
 use super::{Registry, Store};
+use crate::content::Blob;
 use crate::digest::Digest;
-use crate::oci::{Descriptor, Manifest, new_index};
+use crate::oci::{Descriptor, ReferrerList, new_index};
 use crate::reference::Tag;
 use crate::store::StoreError;
 
@@ -66,13 +65,18 @@ impl Registry {
         may_write: bool,
     ) -> Result<Option<Round>, StoreError> {
         let _alone = self.referrers_tag.lock().await;
-        let current = match self.referrers_tag(tag).await? {
-            Listed::Nothing => None,
-            Listed::Index(marked) => Some(*marked),
-            Listed::Image => return Err(StoreError::ReferrersTag { place: self.name(), tag: tag.clone() }),
+        let current = match self.marked_blob(tag.as_str(), None).await {
+            Ok(current) => Some(current),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
         };
-        if current.as_ref().is_some_and(|current| lists(&current.manifest, &entry.digest)) {
-            return Ok(Some(Round::Listed));
+        if let Some((blob, _)) = &current {
+            let list = ReferrerList::read(blob.clone(), &self.limits).map_err(|cause| self.manifest_error(cause))?;
+            // An image manifest: `cosign copy` writes such.
+            let foreign = || StoreError::ReferrersTag { place: self.name(), tag: tag.clone() };
+            if list.ok_or_else(foreign)?.referrers.iter().any(|known| known.digest == entry.digest) {
+                return Ok(Some(Round::Listed));
+            }
         }
         if !may_write {
             return Ok(None);
@@ -80,19 +84,24 @@ impl Registry {
         self.write_list(tag, current, entry).await.map(Some)
     }
 
-    async fn write_list(&self, tag: &Tag, current: Option<Marked>, entry: &Descriptor) -> Result<Round, StoreError> {
-        let fresh = new_index(std::slice::from_ref(entry), &BTreeMap::new());
-        let index = current.as_ref().map(|current| &current.manifest);
-        let media_type = index.map_or_else(|| fresh.media_type(), |index| index.blob().media_type());
-        let media_type = HeaderValue::from_str(media_type.as_str())
-            .map_err(|_| self.client.protocol("a media type that fits no header"))?;
-        let bytes = match index.and_then(|index| Some((index.as_index()?, index.bytes()))) {
-            Some((index, text)) => index.with_child(text, entry).into(),
-            None => fresh.bytes(self.limits.manifest_bytes).map_err(|cause| self.content_error(cause))?,
+    async fn write_list(
+        &self,
+        tag: &Tag,
+        current: Option<(Blob, Option<HeaderValue>)>,
+        entry: &Descriptor,
+    ) -> Result<Round, StoreError> {
+        let next = match &current {
+            None => new_index(std::slice::from_ref(entry), &BTreeMap::new()),
+            Some((blob, _)) => {
+                ReferrerList::with_entry(blob, entry, &self.limits).map_err(|cause| self.manifest_error(cause))?
+            }
         };
+        let media_type = HeaderValue::from_str(next.media_type().as_str())
+            .map_err(|_| self.client.protocol("a media type that fits no header"))?;
+        let bytes = next.bytes(self.limits.manifest_bytes).map_err(|cause| self.content_error(cause))?;
         let condition = match current {
             None => unless_there(),
-            Some(current) => current.etag.map(|etag| (IF_MATCH, etag)),
+            Some((_, etag)) => etag.map(|etag| (IF_MATCH, etag)),
         };
         let conditional = condition.as_ref().is_some_and(|(name, _)| *name == IF_MATCH);
         let answer = self.put(tag.as_str(), media_type, bytes, condition).await?;
@@ -105,9 +114,4 @@ impl Registry {
         }
         Ok(Round::Written)
     }
-}
-
-fn lists(index: &Manifest, digest: &Digest) -> bool {
-    let children = index.as_index().map(|index| index.children()).unwrap_or_default();
-    children.iter().any(|child| child.descriptor.digest == *digest)
 }

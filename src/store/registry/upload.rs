@@ -3,6 +3,7 @@
 //! Source: distribution-spec 1.1, "Pushing blobs", "Pushing a blob in chunks", "Mounting a blob from another repository".
 
 use std::ops::Range;
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
@@ -179,7 +180,7 @@ impl Registry {
     }
 
     async fn put_whole(&self, blob: &Blob, session: &Session, attempts: &mut Attempts) -> Result<(), Unfinished> {
-        let call = upload_call(Method::PUT, with_digest(&session.url, blob.digest()), Payload::of(blob.content()));
+        let call = self.last_call(&session.url, blob, Payload::of(blob.content()));
         let answer = self.send(&call, Access::Push, attempts).await?;
         if answer.status != StatusCode::CREATED {
             return Err(self.refusal(answer, blob.digest()).await.into());
@@ -201,7 +202,7 @@ impl Registry {
             };
             attempts.progress(offset, self.limits.piece_bytes);
         }
-        let call = upload_call(Method::PUT, with_digest(&url, blob.digest()), Payload::Bytes(bytes::Bytes::new()));
+        let call = self.last_call(&url, blob, Payload::Bytes(bytes::Bytes::new()));
         let answer = self.send(&call, Access::Push, attempts).await?;
         match answer.status.as_u16() {
             201 => Ok(self.check_written(&answer, blob.digest())?),
@@ -209,6 +210,13 @@ impl Registry {
             400 | 404 | 416 if resumed => Err(Unfinished::Broken(self.refusal(answer, blob.digest()).await)),
             _ => Err(self.refusal(answer, blob.digest()).await.into()),
         }
+    }
+
+    /// The request that ends an upload. The registry digests all that came and moves it before it answers.
+    fn last_call(&self, url: &Url, blob: &Blob, payload: Payload) -> Call {
+        let mut call = upload_call(Method::PUT, with_digest(url, blob.digest()), payload);
+        call.patience = Some(Duration::from_secs(self.limits.commit_seconds));
+        call
     }
 
     /// Sends one piece. Gives where and at which byte to go on; `None` when that is not known.

@@ -59,6 +59,8 @@ pub(crate) struct Faults {
     pub(crate) lose_answer_of_piece: Option<usize>,
     pub(crate) forget_pieces_at: Option<usize>,
     pub(crate) no_location_for_pieces: bool,
+    /// Seconds until the end of an upload is answered.
+    pub(crate) slow_commit: u64,
     /// Whether blobs of other repositories are mounted; otherwise the wish is answered with an upload.
     pub(crate) mounts: bool,
     /// Ranges: not known, answered with another range, answered with other bytes, answered with half of the rest.
@@ -609,6 +611,7 @@ impl Shared {
     }
 
     fn finish_upload(&self, request: &Request) -> Reply {
+        std::thread::sleep(std::time::Duration::from_secs(self.faults.slow_commit));
         let mut state = self.state.lock().unwrap();
         let (mut bytes, pieces) = state.pieces.remove(&request.path).unwrap_or_default();
         bytes.extend_from_slice(&request.body);
