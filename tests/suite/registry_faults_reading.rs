@@ -60,6 +60,11 @@ async fn a_range_that_was_not_asked_for_is_not_glued_on() {
     let (server, store, descriptor) = start(Faults { truncate_first: 1, wrong_ranges: true, ..Faults::default() });
     assert_eq!(read(&store, &descriptor).await.unwrap(), TEXT);
     assert_eq!(ranges(&server), ["", "bytes=18-", ""]);
+    // (refused: unavailable) The registry is at fault, not the bytes.
+    let (server, _, descriptor) = start(Faults { truncate_first: 1, wrong_ranges: true, ..Faults::default() });
+    let limits = Limits { attempts: 2, ..Limits::default() };
+    let store = open(server.host(), RegistryOptions { limits, ..RegistryOptions::default() });
+    assert_eq!(read(&store, &descriptor).await.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]
