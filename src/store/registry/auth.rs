@@ -13,10 +13,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::Mutex;
 
+use super::answer::Answer;
 use super::attempts::Attempts;
 use super::body::Payload;
 use super::challenge::Challenge;
-use super::client::{Answer, Call, Client, is_loopback};
+use super::client::{Call, Client, is_loopback};
 use super::credentials::{CredentialSource, Credentials, Found};
 use super::error::{ERROR_BODY_BYTES, clean, describe, display_url};
 use crate::limits::Limits;

@@ -5,9 +5,10 @@
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
+use super::answer::Answer;
 use super::attempts::Attempts;
 use super::auth::Access;
-use super::client::{Answer, Call};
+use super::client::Call;
 use super::{Registry, Store};
 use crate::content::{Blob, ContentError};
 use crate::limits::Limits;

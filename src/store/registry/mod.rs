@@ -6,6 +6,7 @@
 //!
 //! Source: distribution-spec 1.1.
 
+mod answer;
 mod attempts;
 mod auth;
 mod body;
@@ -31,9 +32,10 @@ use async_trait::async_trait;
 use reqwest::{StatusCode, Url};
 use tokio::sync::Mutex;
 
+use self::answer::Answer;
 use self::attempts::{Attempts, random_below};
 use self::auth::{Access, Authenticator, Wanted};
-use self::client::{Answer, Call, Client};
+use self::client::{Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
 use self::mirror::Mirrored;
 use super::{Expected, Pushed, Store, StoreError};

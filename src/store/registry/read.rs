@@ -4,9 +4,10 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 
+use super::answer::Answer;
 use super::attempts::Attempts;
 use super::auth::Access;
-use super::client::{Answer, Call};
+use super::client::Call;
 use super::{Registry, Store};
 use crate::content::{Blob, Content, ContentError};
 use crate::digest::Digest;

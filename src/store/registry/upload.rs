@@ -9,10 +9,11 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE}
 use reqwest::{Method, StatusCode, Url};
 
 use super::Registry;
+use super::answer::Answer;
 use super::attempts::Attempts;
 use super::auth::Access;
 use super::body::Payload;
-use super::client::{Answer, Call, Repeat};
+use super::client::{Call, Repeat};
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
 use crate::reference::Repository;

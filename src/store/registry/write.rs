@@ -6,10 +6,11 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 
+use super::answer::Answer;
 use super::attempts::Attempts;
 use super::auth::Access;
 use super::body::Payload;
-use super::client::{Answer, Call};
+use super::client::Call;
 use super::{Registry, Store};
 use crate::digest::Digest;
 use crate::oci::Manifest;
