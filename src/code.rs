@@ -114,6 +114,7 @@ codes! {
     StoreUnsupported = "store-unsupported", "this kind of reference cannot be used here";
     Offline = "offline", "the command was told to stay off the network";
     ReferrersTagInvalid = "referrers-tag-invalid", "the referrers tag of the image holds something else";
+    TlsFileInvalid = "tls-file-invalid", "a certificate or key for TLS cannot be used";
     // Asking.
     ArgumentInvalid = "argument-invalid", "the arguments do not fit together";
     PolicyInvalid = "policy-invalid", "the policy file has errors";

@@ -81,6 +81,25 @@ pub struct Limits {
     pub archive_name_bytes: u64,
     /// Files of a folder or archive that an exporter wrote. As many as one statement may name.
     pub exported_files: usize,
+    /// Bytes that a body must bring in a second, on average over the idle time: a peer that drips may not hold a request
+    /// for ever. A bad mobile line has ten times as much.
+    pub slowest_bytes_per_second: u64,
+    /// Bytes up to which a blob is uploaded in one request; a larger one goes in pieces, so that a break near its end
+    /// does not start it over. Below it, the two requests more cost as much as they save.
+    pub whole_upload_bytes: u64,
+    /// Bytes of one piece of an upload. A transfer that got as much further since it broke off has all its attempts
+    /// again. Registries keep each piece as an object of its own, and hundreds of these for one blob are slow.
+    pub piece_bytes: u64,
+    /// Seconds that a registry may take to make a blob of what was uploaded. It digests and moves all of it; half a
+    /// gigabyte takes some of them a minute.
+    pub commit_seconds: u64,
+    /// Times that a registry may refuse such a write because another came first. Nothing is lost by it.
+    pub tag_refusals: u32,
+    /// Milliseconds up to which a writer waits before it looks whether its entry is still in a tag's list. Another
+    /// writer's reading and writing lie within it, a few round trips apart.
+    pub read_back_milliseconds: u64,
+    /// Seconds that a credential helper has. It asks a key store; those that open a browser have no place here.
+    pub helper_seconds: u64,
 }
 
 impl Default for Limits {
@@ -120,6 +139,13 @@ impl Default for Limits {
             archive_entries: 500_000,
             archive_name_bytes: 64 << 20,
             exported_files: 100_000,
+            slowest_bytes_per_second: 4 << 10,
+            whole_upload_bytes: 32 << 20,
+            piece_bytes: 16 << 20,
+            commit_seconds: 300,
+            tag_refusals: 20,
+            read_back_milliseconds: 500,
+            helper_seconds: 10,
         }
     }
 }

@@ -52,6 +52,8 @@ impl FetchManifest {
 pub enum Answer {
     /// The listing.
     Referrers(Vec<Descriptor>),
+    /// The listing, as far as it could be read, and what is wrong with its other entries.
+    ReferrersInPart(Vec<Descriptor>, Vec<Failure>),
     /// The manifest.
     Manifest(Box<Manifest>),
     /// There is no such thing.
@@ -441,6 +443,18 @@ impl Finder {
     /// Listings are taken as they come; what else was answered may be of use again.
     fn learn(&mut self, reasons: &[Reason], answer: Answer) -> Known {
         match answer {
+            Answer::ReferrersInPart(listed, failures) => {
+                for reason in reasons {
+                    if let Reason::Listing { of, .. } = reason {
+                        self.refused.extend(failures.iter().map(|failure| Refused {
+                            what: format!("referrers of {of}"),
+                            layout: EvidenceLayout::Referrer,
+                            failure: failure.clone(),
+                        }));
+                    }
+                }
+                self.learn(reasons, Answer::Referrers(listed))
+            }
             Answer::Referrers(listed) => {
                 for reason in reasons {
                     if let Reason::Listing { of, second_level } = reason {

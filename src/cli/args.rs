@@ -26,6 +26,18 @@ pub(crate) struct Common {
     /// Speak plain HTTP to this registry host[:port]
     #[arg(long, global = true, value_name = "HOST", help_heading = "Common options")]
     pub(crate) insecure_http: Vec<String>,
+    /// Trust the authorities in this PEM file too (TLS)
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
+    pub(crate) registry_ca: Vec<PathBuf>,
+    /// Show this client certificate to the registry (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "registry_key", help_heading = "Common options")]
+    pub(crate) registry_cert: Option<PathBuf>,
+    /// The key of the client certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "registry_cert", help_heading = "Common options")]
+    pub(crate) registry_key: Option<PathBuf>,
+    /// Read what has a digest from a mirror first
+    #[arg(long, global = true, value_name = "HOST=MIRROR", help_heading = "Common options")]
+    pub(crate) mirror: Vec<String>,
     /// Print nothing for people but errors
     #[arg(long, short, global = true, help_heading = "Common options")]
     pub(crate) quiet: bool,

@@ -119,7 +119,12 @@ fn exit_of(error: &CliError) -> Exit {
 
 fn exit_of_job(error: &JobError) -> Exit {
     match error {
-        JobError::Store(StoreError::Ambiguous { .. } | StoreError::Offline { .. } | StoreError::ReadOnly { .. })
+        JobError::Store(
+            StoreError::Ambiguous { .. }
+            | StoreError::Offline { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::TlsFile { .. },
+        )
         | JobError::Attach(AttachError::PlatformNeeded | AttachError::NoSuchPlatform { .. }) => Exit::AskedWrongly,
         JobError::LeftBehind { cause, .. } => exit_of_job(cause),
         JobError::Attach(AttachError::DocumentUnfit { .. } | AttachError::InsideNestedIndex { .. }) => {
@@ -305,12 +310,6 @@ fn explain_store(error: &StoreError) -> Explanation {
             .fact("place", place)
             .fact("missing", what)
             .hint(format!("see what is there, or check the spelling of {place}")),
-        StoreError::Denied { place, what, detail, credentials } => explanation
-            .fact("place", place)
-            .fact("wanted", what)
-            .fact("answer", detail)
-            .fact("sign-in", credentials)
-            .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
         StoreError::EvidenceOnly { place, about } => {
             let about: Vec<String> = about.iter().map(ToString::to_string).collect();
             explanation
@@ -337,6 +336,33 @@ fn explain_store(error: &StoreError) -> Explanation {
                 .why(format!("{action} failed: {cause}"))
                 .hint(format!("{hint}; nothing was half-written"))
         }
+        other => explain_registry(other),
+    }
+}
+
+/// What only registries say.
+fn explain_registry(error: &StoreError) -> Explanation {
+    let explanation = Explanation::new();
+    match error {
+        StoreError::Denied { place, what, detail, credentials } => explanation
+            .fact("place", place)
+            .fact("wanted", what)
+            .fact("answer", detail)
+            .fact("sign-in", credentials)
+            .hint("sign in with `docker login` or `podman login`, whose credential files are read"),
+        StoreError::EntryLost { place, tag, entry, writes } => explanation
+            .fact("place", place)
+            .fact("tag", tag)
+            .fact("entry", entry)
+            .why(match writes {
+                0 => "other writers came first every time".to_owned(),
+                writes => format!("it was written into the list {writes} times, and others wrote lists without it"),
+            })
+            .hint("run the command again when the others are done; what was written is there by its digest, and not found by the image's"),
+        StoreError::TlsFile { path, detail } => explanation
+            .fact("file", path)
+            .why(detail.clone())
+            .hint("give PEM files: certificates, and for a client certificate its key, not encrypted; nothing was sent"),
         StoreError::Unavailable { place, detail } | StoreError::Protocol { place, detail } => explanation
             .fact("place", place)
             .why(detail.clone())

@@ -11,7 +11,7 @@ use crate::content::Content;
 use crate::job::{EvidenceFiles, Source};
 use crate::limits::Limits;
 use crate::reference::{Place, Reference};
-use crate::store::registry::{CredentialSource, Registry, RegistryOptions};
+use crate::store::registry::{Certificates, CredentialSource, Mirror, Notices, Registry, RegistryOptions};
 use crate::store::{Archive, DockerArchive, Files, Layout, Store, spool_reader};
 
 /// An image that was named, and the store that it is in.
@@ -99,12 +99,7 @@ pub(crate) fn locate(text: &str, common: &Common, limits: &Limits) -> Result<Loc
     let store: Box<dyn Store> = match &reference.place {
         Place::Layout(path) => Box::new(Layout::open(path, limits)?),
         Place::Registry(repository) => {
-            let options = RegistryOptions {
-                limits: limits.clone(),
-                insecure_http: common.insecure_http.clone(),
-                credentials: CredentialSource::from_environment(),
-                offline: common.offline,
-            };
+            let options = registry_options(common, limits)?;
             Box::new(Registry::new(repository.clone(), options)?)
         }
         Place::LayoutArchive(path) => Box::new(Archive::open(path, limits)?),
@@ -126,6 +121,32 @@ fn kind_on_disk(path: &Path) -> Option<(&'static str, &'static str)> {
     let is_archive =
         [".tar", ".tar.gz", ".tgz", ".dockerbuild"].iter().any(|end| path.to_string_lossy().ends_with(end));
     (is_archive && path.is_file()).then_some(("an archive", "oci-archive"))
+}
+
+/// How registries are talked to, by options and environment.
+fn registry_options(common: &Common, limits: &Limits) -> Result<RegistryOptions, CliError> {
+    let mut certificates = Certificates::from_environment();
+    for path in &common.registry_ca {
+        certificates = certificates.with_authorities(path)?;
+    }
+    if let (Some(certificate), Some(key)) = (&common.registry_cert, &common.registry_key) {
+        certificates = certificates.with_client(certificate, key)?;
+    }
+    let mirror = |text: &String| {
+        Mirror::parse(text).map_err(|error| CliError::Arguments {
+            message: format!("not a mirror: {text} ({error})"),
+            hint: Some("write HOST=MIRROR or HOST=MIRROR/PREFIX".to_owned()),
+        })
+    };
+    Ok(RegistryOptions {
+        limits: limits.clone(),
+        insecure_http: common.insecure_http.clone(),
+        credentials: CredentialSource::from_environment(),
+        certificates,
+        mirrors: common.mirror.iter().map(mirror).collect::<Result<_, _>>()?,
+        notices: if common.quiet { Notices::default() } else { Notices::to(|text| Ui::say(&format!("note: {text}"))) },
+        offline: common.offline,
+    })
 }
 
 /// Reads a file or, for `-`, standard input. What is large is spooled.

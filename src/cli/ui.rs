@@ -69,8 +69,13 @@ impl Ui {
     /// Says something to people.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            Self::say(text);
         }
+    }
+
+    /// Says something to people, from where it is known that they want to be told.
+    pub(crate) fn say(text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// Says something to people whether or not they want to be told.

@@ -131,15 +131,26 @@ pub(super) async fn find_everything(mut finder: Finder, source: &Source<'_>) -> 
 async fn answer(fetch: &Fetch, source: &Source<'_>) -> Answer {
     match fetch {
         Fetch::Referrers(digest) => {
-            let mut listed = Vec::new();
+            let (mut listed, mut failures) = (Vec::new(), Vec::new());
             for store in source.stores() {
-                match store.referrers(digest).await {
-                    Ok(more) => listed.extend(more),
+                match store.referrer_list(digest).await {
+                    Ok(more) => {
+                        listed.extend(more.referrers);
+                        // A version that knows the algorithm could read it.
+                        failures.extend(more.unreadable.into_iter().map(|message| Failure {
+                            code: Code::ManifestInvalid,
+                            message,
+                            undecided: true,
+                        }));
+                    }
                     // A list that is broken says nothing about what is on it.
                     Err(error) => return Answer::Failed(Failure { undecided: true, ..failure(&error) }),
                 }
             }
-            Answer::Referrers(listed)
+            match failures.is_empty() {
+                true => Answer::Referrers(listed),
+                false => Answer::ReferrersInPart(listed, failures),
+            }
         }
         Fetch::Manifest(wanted) => {
             let descriptor = wanted.descriptor();

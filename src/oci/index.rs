@@ -134,7 +134,7 @@ impl ImageIndex {
     }
 }
 
-fn splice(text: &[u8], range: Range<usize>, insert: &[u8]) -> Vec<u8> {
+pub(super) fn splice(text: &[u8], range: Range<usize>, insert: &[u8]) -> Vec<u8> {
     let before = text.get(..range.start).unwrap_or_default();
     let after = text.get(range.end..).unwrap_or_default();
     [before, insert, after].concat()

@@ -207,7 +207,7 @@ const KEYS: &[&str] = &[
 ///
 /// Go's decoder ignores the case of keys, and the last one wins: of `{"digest": A, "Digest": B}` every runtime written in
 /// Go would run B while A is what was verified. Source: Go, encoding/json, `Unmarshal`.
-fn disguised_key(tree: &Node) -> Option<&str> {
+pub(super) fn disguised_key(tree: &Node) -> Option<&str> {
     let object = tree.as_object()?;
     let own =
         object.iter().map(|(key, _)| &**key).find(|key| KEYS.iter().any(|known| known != key && folds(key, known)));

@@ -12,6 +12,7 @@ mod index;
 mod layout;
 mod manifest;
 mod platform;
+mod referrers;
 
 pub use descriptor::Descriptor;
 pub(crate) use descriptor::empty_blob;
@@ -20,3 +21,4 @@ pub use index::{Child, ImageIndex, new_index};
 pub use layout::{LAYOUT_FILE, LayoutIndex, check_layout_file};
 pub use manifest::{Body, ImageManifest, Manifest, ManifestError, artifact_manifest};
 pub use platform::{Platform, PlatformError};
+pub use referrers::ReferrerList;

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use crate::code::Code;
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
-use crate::oci::{Descriptor, Manifest, ManifestError};
-use crate::reference::{Selector, Tag};
+use crate::oci::{Descriptor, Manifest, ManifestError, ReferrerList};
+use crate::reference::{Repository, Selector, Tag};
 
 pub use archive::{Archive, DockerArchive};
 pub use files::Files;
@@ -103,6 +103,26 @@ pub enum StoreError {
         place: String,
         /// The tag.
         tag: Tag,
+    },
+    /// An entry was added to the list under a tag, and others keep writing lists without it.
+    #[error("{place}: {entry} is not in the list under {tag}, which others keep writing")]
+    EntryLost {
+        /// The store.
+        place: String,
+        /// The tag.
+        tag: Tag,
+        /// What is not listed. It is there, by its digest.
+        entry: Digest,
+        /// Times that it was written into the list.
+        writes: u32,
+    },
+    /// A certificate or key for TLS cannot be used. Nothing was sent.
+    #[error("{path}: {detail}")]
+    TlsFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
     },
     /// No tag was given and several images are there.
     #[error("{place} holds {} images", tags.len())]
@@ -200,6 +220,8 @@ impl StoreError {
             Self::Manifest { cause, .. } => cause.code(),
             Self::TagMoved { .. } => Code::TagMoved,
             Self::ReferrersTag { .. } => Code::ReferrersTagInvalid,
+            Self::EntryLost { .. } => Code::EntryLost,
+            Self::TlsFile { .. } => Code::TlsFileInvalid,
             Self::Ambiguous { .. } => Code::TagAmbiguous,
             Self::NotALayout { .. } => Code::LayoutInvalid,
             Self::Archive { .. } => Code::ArchiveInvalid,
@@ -224,7 +246,7 @@ impl StoreError {
 pub enum Pushed {
     /// It was written.
     Sent,
-    /// It was there already.
+    /// It was there already, or in another repository of the registry.
     Present,
 }
 
@@ -291,6 +313,14 @@ pub trait Store: Send + Sync {
     /// A denied or broken listing is an error, never an empty answer.
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError>;
 
+    /// The same, with what is listed and cannot be read beside what can, where [`Store::referrers`] errs.
+    ///
+    /// # Errors
+    /// Like [`Store::referrers`], but for single entries.
+    async fn referrer_list(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
+        Ok(ReferrerList { referrers: self.referrers(subject).await?, unreadable: Vec::new() })
+    }
+
     /// All tags.
     ///
     /// # Errors
@@ -303,6 +333,27 @@ pub trait Store: Send + Sync {
     /// Anything that keeps it from being complete.
     async fn push_blob(&self, _blob: &Blob) -> Result<Pushed, StoreError> {
         Err(StoreError::ReadOnly { place: self.name() })
+    }
+
+    /// Writes a blob that a repository of the same registry has, if possible without its bytes travelling.
+    ///
+    /// Does not check that `origin` has it: where it has not, or may not be read, the bytes are sent.
+    ///
+    /// # Errors
+    /// Like [`Store::push_blob`].
+    async fn push_blob_from(&self, blob: &Blob, origin: &Repository) -> Result<Pushed, StoreError> {
+        let _ = origin;
+        self.push_blob(blob).await
+    }
+
+    /// Takes over a blob from another repository of the same registry, whose bytes are not at hand. Gives whether it is
+    /// here now; where not, it has to be read and pushed.
+    ///
+    /// # Errors
+    /// Like [`Store::push_blob`], but for a refusal, which is a no.
+    async fn mount_blob(&self, digest: &Digest, origin: &Repository) -> Result<bool, StoreError> {
+        let _ = (digest, origin);
+        Ok(false)
     }
 
     /// Writes a manifest by digest. When it has a `subject`, it is listed as its referrer afterwards.

@@ -1,9 +1,13 @@
 //! The store contract against registries that others wrote, where they are installed.
 
 use attestry::code::Code;
-use attestry::reference::Tag;
-use attestry::store::Store;
-use attestry::store::registry::{CredentialSource, Credentials, RegistryOptions};
+use attestry::content::Blob;
+use attestry::limits::Limits;
+use attestry::media_type::MediaType;
+use attestry::oci::Descriptor;
+use attestry::reference::{Repository, Tag};
+use attestry::store::registry::{CredentialSource, Credentials, Registry, RegistryOptions};
+use attestry::store::{Pushed, Store};
 
 use crate::store_contract::{contract, contract_without_deletion, open};
 use crate::support::ferro::FerroRegistry;
@@ -47,4 +51,42 @@ async fn the_registry_of_ferro_oci_server_keeps_the_contract() {
 async fn crane_registry_keeps_the_contract() {
     let Some(peer) = crane_registry() else { return };
     contract(&open(&peer.host, RegistryOptions::default())).await;
+}
+
+/// A blob of five pieces, which differ.
+fn blob_of_pieces() -> Blob {
+    let bytes: Vec<u8> = (0..5_u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    Blob::of_bytes(MediaType::OCTET_STREAM, bytes)
+}
+
+fn in_pieces() -> RegistryOptions {
+    let limits = Limits { whole_upload_bytes: 1 << 20, piece_bytes: 1 << 20, ..Limits::default() };
+    RegistryOptions { limits, ..RegistryOptions::default() }
+}
+
+#[tokio::test]
+async fn registries_of_others_take_a_blob_in_pieces() {
+    // (accepted)
+    for peer in [docker_registry(None), crane_registry()] {
+        let Some(peer) = peer else { return };
+        let store = open(&peer.host, in_pieces());
+        let blob = blob_of_pieces();
+        assert_eq!(store.push_blob(&blob).await.unwrap(), Pushed::Sent);
+        assert_eq!(store.push_blob(&blob).await.unwrap(), Pushed::Present);
+        let read = store.blob(&Descriptor::of(&blob), blob.size()).await.unwrap();
+        assert!(read.bytes(blob.size()).unwrap() == blob.bytes(blob.size()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn docker_registry_mounts_what_another_repository_has() {
+    // (accepted)
+    let Some(peer) = docker_registry(None) else { return };
+    let base = Repository::parse(&format!("{}/base", peer.host)).unwrap();
+    let blob = blob_of_pieces();
+    let store = open(&peer.host, in_pieces());
+    assert!(!store.mount_blob(blob.digest(), &base).await.unwrap());
+    Registry::new(base.clone(), in_pieces()).unwrap().push_blob(&blob).await.unwrap();
+    assert!(store.mount_blob(blob.digest(), &base).await.unwrap());
+    assert_eq!(store.push_blob(&blob).await.unwrap(), Pushed::Present);
 }

@@ -13,9 +13,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::Mutex;
 
+use super::answer::Answer;
+use super::attempts::Attempts;
 use super::body::Payload;
 use super::challenge::Challenge;
-use super::client::{Answer, Attempts, Call, Client, is_loopback};
+use super::client::{Call, Client, is_loopback};
 use super::credentials::{CredentialSource, Credentials, Found};
 use super::error::{ERROR_BODY_BYTES, clean, describe, display_url};
 use crate::limits::Limits;
@@ -45,6 +47,21 @@ impl Access {
     }
 }
 
+/// What a token has to be for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wanted {
+    pub(super) access: Access,
+    /// A second repository that is read.
+    pub(super) pull_from: Option<String>,
+}
+
+impl Wanted {
+    /// Whether a token for this serves for `other`.
+    fn covers(&self, other: &Self) -> bool {
+        self.access >= other.access && (other.pull_from.is_none() || self.pull_from == other.pull_from)
+    }
+}
+
 /// A header value that may be sent to the registry, and which one it is.
 #[derive(Clone)]
 pub(super) struct Ticket {
@@ -57,7 +74,7 @@ pub(super) struct Ticket {
 struct State {
     scheme: Option<Scheme>,
     found: Option<Found>,
-    tickets: BTreeMap<Access, Ticket>,
+    tickets: BTreeMap<Wanted, Ticket>,
     serial: u64,
     /// What is worth knowing beside whose credentials they are.
     note: Option<String>,
@@ -94,11 +111,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// When a token ran out and there is no new one.
-    pub(super) async fn ticket(&self, client: &Client, access: Access) -> Result<Option<Ticket>, StoreError> {
+    pub(super) async fn ticket(&self, client: &Client, wanted: &Wanted) -> Result<Option<Ticket>, StoreError> {
         let mut state = self.state.lock().await;
-        match (current(&state, access), state.scheme.clone()) {
+        match (current(&state, wanted), state.scheme.clone()) {
             (Some(ticket), _) => Ok(Some(ticket)),
-            (None, Some(scheme)) => self.obtain(client, &mut state, &scheme, access).await,
+            (None, Some(scheme)) => self.obtain(client, &mut state, &scheme, wanted).await,
             (None, None) => Ok(None),
         }
     }
@@ -110,14 +127,14 @@ impl Authenticator {
     pub(super) async fn answer(
         &self,
         client: &Client,
-        access: Access,
+        wanted: &Wanted,
         challenges: &[Challenge],
         used: Option<&Ticket>,
     ) -> Result<Option<Ticket>, StoreError> {
         let mut state = self.state.lock().await;
         // Somebody else signed in while this request was on its way.
         let newer = |ticket: &Ticket| used.is_none_or(|used| ticket.serial > used.serial);
-        if let Some(ticket) = current(&state, access).filter(newer) {
+        if let Some(ticket) = current(&state, wanted).filter(newer) {
             return Ok(Some(ticket));
         }
         let Some(scheme) = self.choose(client, challenges)? else { return Ok(None) };
@@ -125,7 +142,7 @@ impl Authenticator {
             return Ok(None);
         }
         state.scheme = Some(scheme.clone());
-        self.obtain(client, &mut state, &scheme, access).await
+        self.obtain(client, &mut state, &scheme, wanted).await
     }
 
     /// Whose credentials were sent, or why none were.
@@ -176,10 +193,11 @@ impl Authenticator {
         client: &Client,
         state: &mut State,
         scheme: &Scheme,
-        access: Access,
+        wanted: &Wanted,
     ) -> Result<Option<Ticket>, StoreError> {
         if state.found.is_none() {
-            state.found = Some(self.source.find(&self.repository).await?);
+            state.found =
+                Some(self.source.find(&self.repository, Duration::from_secs(self.limits.helper_seconds)).await?);
         }
         let credentials = state.found.as_ref().and_then(Found::credentials);
         let (value, expires) = match scheme {
@@ -192,13 +210,13 @@ impl Authenticator {
                 if credentials.is_some() && allowed.is_none() {
                     state.note = Some(format!("they were not sent to {}", display_url(&realm.url)));
                 }
-                let (value, life) = self.fetch(client, realm, access, allowed, state).await?;
+                let (value, life) = self.fetch(client, realm, wanted, allowed, state).await?;
                 (value, Some(Instant::now() + life))
             }
         };
         state.serial += 1;
         let ticket = Ticket { value, serial: state.serial, expires };
-        state.tickets.insert(access, ticket.clone());
+        state.tickets.insert(wanted.clone(), ticket.clone());
         Ok(Some(ticket))
     }
 
@@ -207,11 +225,11 @@ impl Authenticator {
         &self,
         client: &Client,
         realm: &Realm,
-        access: Access,
+        wanted: &Wanted,
         credentials: Option<&Credentials>,
         state: &State,
     ) -> Result<(HeaderValue, Duration), StoreError> {
-        let (call, basic) = self.token_request(realm, access, credentials);
+        let (call, basic) = self.token_request(realm, wanted, credentials);
         let mut attempts = Attempts::new(&self.limits);
         let mut answer = client.sign_in(&call, basic.as_ref(), &mut attempts).await?;
         if answer.status != StatusCode::OK {
@@ -238,7 +256,7 @@ impl Authenticator {
     fn token_request(
         &self,
         realm: &Realm,
-        access: Access,
+        wanted: &Wanted,
         credentials: Option<&Credentials>,
     ) -> (Call, Option<HeaderValue>) {
         let mut url = realm.url.clone();
@@ -251,7 +269,7 @@ impl Authenticator {
             if let Some(service) = &realm.service {
                 pairs.append_pair("service", service);
             }
-            let scopes = self.scopes(realm, access);
+            let scopes = self.scopes(realm, wanted);
             match identity_token {
                 None => {
                     pairs.extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
@@ -273,18 +291,20 @@ impl Authenticator {
         (call, None)
     }
 
-    /// Our own scope, and those of the challenge that it does not cover.
-    fn scopes(&self, realm: &Realm, access: Access) -> Vec<String> {
-        let resource = format!("repository:{}:", self.repository.path());
-        let ours = format!("{resource}{}", access.actions());
+    /// Our own scopes, and those of the challenge that they do not cover.
+    fn scopes(&self, realm: &Realm, wanted: &Wanted) -> Vec<String> {
+        let mut ours = vec![(format!("repository:{}:", self.repository.path()), wanted.access.actions())];
+        ours.extend(wanted.pull_from.iter().map(|path| (format!("repository:{path}:"), Access::Pull.actions())));
         let covered = |scope: &&str| {
-            let actions = scope.strip_prefix(resource.as_str());
-            actions
-                .is_some_and(|actions| actions.split(',').all(|one| access.actions().split(',').any(|own| own == one)))
+            ours.iter().any(|(resource, own)| {
+                let actions = scope.strip_prefix(resource.as_str());
+                actions.is_some_and(|actions| actions.split(',').all(|one| own.split(',').any(|known| known == one)))
+            })
         };
         let others = realm.scope.as_deref().unwrap_or_default().split(' ').filter(|scope| !scope.is_empty());
         let others: Vec<String> = others.filter(|scope| !covered(scope)).map(str::to_owned).collect();
-        [vec![ours], others].concat()
+        let ours: Vec<String> = ours.iter().map(|(resource, actions)| format!("{resource}{actions}")).collect();
+        [ours, others].concat()
     }
 
     async fn refused(&self, client: &Client, realm: &Url, mut answer: Answer<'_>, state: &State) -> StoreError {
@@ -303,11 +323,12 @@ impl Authenticator {
     }
 }
 
-fn current(state: &State, access: Access) -> Option<Ticket> {
+fn current(state: &State, wanted: &Wanted) -> Option<Ticket> {
     let now = Instant::now();
     let valid = |ticket: &&Ticket| ticket.expires.is_none_or(|expires| now < expires);
     // The map's order puts the narrow one first.
-    state.tickets.range(access..).map(|(_, ticket)| ticket).find(valid).cloned()
+    let mut serving = state.tickets.iter().filter(|(known, _)| known.covers(wanted)).map(|(_, ticket)| ticket);
+    serving.find(valid).cloned()
 }
 
 #[cfg(test)]
@@ -341,11 +362,17 @@ mod tests {
         let url = Url::parse("https://registry.example/").unwrap();
         let authenticator = Authenticator::new(repository, url.clone(), CredentialSource::none(), &Limits::default());
         let realm = |scope: &str| Realm { url: url.clone(), service: None, scope: Some(scope.to_owned()) };
-        let scopes = |scope: &str, access| authenticator.scopes(&realm(scope), access);
+        let wanted = |access, from: Option<&str>| Wanted { access, pull_from: from.map(str::to_owned) };
+        let scopes = |scope: &str, access| authenticator.scopes(&realm(scope), &wanted(access, None));
         assert_eq!(scopes("repository:team/app:pull", Access::Push), ["repository:team/app:pull,push"]);
         assert_eq!(
             scopes("repository:mirror/app:pull", Access::Pull),
             ["repository:team/app:pull", "repository:mirror/app:pull"]
+        );
+        let both = realm("repository:team/app:pull,push repository:team/base:pull");
+        assert_eq!(
+            authenticator.scopes(&both, &wanted(Access::Push, Some("team/base"))),
+            ["repository:team/app:pull,push", "repository:team/base:pull"]
         );
     }
 }

@@ -22,6 +22,17 @@ pub(super) enum Payload {
     Content(Content),
 }
 
+impl Payload {
+    /// Content as a body. More than a chunk of it is streamed, so that its progress shows: on a slow line even what fits
+    /// into memory takes longer than a connection may be idle.
+    pub(super) fn of(content: &Content) -> Self {
+        match content.in_memory().filter(|bytes| bytes.len() <= CHUNK) {
+            Some(bytes) => Self::Bytes(bytes.clone()),
+            None => Self::Content(content.clone()),
+        }
+    }
+}
+
 /// A body that reads the content a chunk at a time, on the threads for blocking work, since it may lie on disk.
 ///
 /// `progress` counts the bytes handed to the connection.

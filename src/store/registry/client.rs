@@ -3,25 +3,25 @@
 //! Redirects are followed here and not by the HTTP library, since three rules hold at every hop: `Authorization` stays
 //! with the origin it was made for, https never turns into http, and plain HTTP goes to named hosts only.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode, Url, redirect};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::RegistryOptions;
+use super::answer::Answer;
+use super::attempts::Attempts;
 use super::body::{Payload, streamed};
-use super::error::{ERROR_BODY_BYTES, display_url, explain};
+use super::error::{display_url, explain};
 use crate::limits::Limits;
 use crate::store::StoreError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest pause that a registry can impose on us. Docker Hub's windows are hours; then an error is the better answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const FIRST_PAUSE_MILLISECONDS: u64 = 200;
 /// Storage behind a registry is one hop away, mirrors add another; the rest is a loop.
 const REDIRECTS: usize = 5;
 
@@ -41,11 +41,16 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) repeat: Repeat,
+    /// Another repository of the registry that the request reads from.
+    pub(super) pull_from: Option<String>,
+    /// How long the answer may take once all is sent, where that is longer than a connection may be idle.
+    pub(super) patience: Option<Duration>,
 }
 
 impl Call {
     pub(super) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, repeat: Repeat::Safe }
+        let (headers, payload) = (HeaderMap::new(), Payload::Empty);
+        Self { method, url, headers, payload, repeat: Repeat::Safe, pull_from: None, patience: None }
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -54,109 +59,16 @@ impl Call {
     }
 }
 
-/// The attempts that one operation has, shared by its requests and the reading of their bodies.
-pub(super) struct Attempts {
-    left: u32,
-    made: u32,
-}
-
-impl Attempts {
-    pub(super) const fn new(limits: &Limits) -> Self {
-        Self { left: limits.attempts.saturating_sub(1), made: 0 }
-    }
-
-    /// Waits before another attempt; `false` when there is none left.
-    pub(super) async fn again(&mut self, asked: Option<Duration>) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        let backoff = FIRST_PAUSE_MILLISECONDS << self.made.min(8);
-        self.made += 1;
-        let pause = asked.unwrap_or_else(|| Duration::from_millis(backoff / 2 + random_below(backoff)));
-        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
-        true
-    }
-}
-
-/// A random number, so that clients which failed together do not come back together.
-pub(super) fn random_below(bound: u64) -> u64 {
-    let mut bytes = [0; 8];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => u64::from_le_bytes(bytes) % bound.max(1),
-        Err(_) => bound / 2,
-    }
-}
-
-/// Makes requests for one registry. The two HTTP clients are built when first needed.
+/// Makes requests for one registry. The HTTP clients are built when first needed.
 pub(super) struct Client {
     place: String,
+    own: Url,
     plain: OnceLock<reqwest::Client>,
-    secure: OnceLock<reqwest::Client>,
-    insecure_http: Vec<String>,
+    /// By host, where a host has certificates of its own; the others share one without name.
+    secure: Mutex<BTreeMap<String, reqwest::Client>>,
+    options: RegistryOptions,
     limits: Limits,
-    offline: bool,
     slots: Semaphore,
-}
-
-/// What came back: status and headers; the body is still to be read.
-pub(super) struct Answer<'a> {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    /// The address that answered, after redirects.
-    pub(super) url: Url,
-    /// Whether another origin answered than was asked. Its challenges are not ours to answer.
-    pub(super) crossed: bool,
-    response: reqwest::Response,
-    idle: Duration,
-    /// Given back when the body was read or dropped.
-    slot: Option<SemaphorePermit<'a>>,
-}
-
-impl Answer<'_> {
-    /// The next piece of the body.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, String> {
-        match timeout(self.idle, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(explain(&error.without_url())),
-            Err(_) => Err(format!("no data for {} s", self.idle.as_secs())),
-        }
-    }
-
-    /// The body; `None` when it is longer than `limit` bytes, of which no more are read.
-    pub(super) async fn body(&mut self, limit: u64) -> Result<Option<Bytes>, String> {
-        if self.length().is_some_and(|length| length > limit) {
-            return Ok(None);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if u64::try_from(body.len()).unwrap_or(u64::MAX) > limit {
-                return Ok(None);
-            }
-        }
-        Ok(Some(body.into()))
-    }
-
-    /// Reads the rest of a short body that nobody wants, so that the connection can be used again.
-    pub(super) async fn drain(&mut self) {
-        let _ = self.body(ERROR_BODY_BYTES).await;
-    }
-
-    /// `Content-Length`.
-    pub(super) fn length(&self) -> Option<u64> {
-        self.header(CONTENT_LENGTH.as_str())?.parse().ok()
-    }
-
-    /// A header that is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok().map(str::trim)
-    }
-
-    /// The pause that the registry asks for; its other form, a date, is left to our own back-off.
-    fn retry_after(&self) -> Option<Duration> {
-        self.header(RETRY_AFTER.as_str())?.parse().ok().map(Duration::from_secs)
-    }
 }
 
 /// Statuses that may be gone at the next attempt.
@@ -176,24 +88,35 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 impl Client {
-    pub(super) fn new(place: String, limits: &Limits, insecure_http: Vec<String>, offline: bool) -> Self {
+    /// Prepares requests to the registry at `own`, an https address.
+    pub(super) fn new(place: String, own: &Url, options: RegistryOptions) -> Self {
         Self {
             place,
+            own: own.clone(),
             plain: OnceLock::new(),
-            secure: OnceLock::new(),
-            insecure_http,
-            limits: limits.clone(),
-            offline,
-            slots: Semaphore::new(limits.concurrent_requests.max(1)),
+            secure: Mutex::default(),
+            limits: options.limits.clone(),
+            slots: Semaphore::new(options.limits.concurrent_requests.max(1)),
+            options,
         }
     }
 
     /// Whether plain HTTP may be spoken with the host of `url`.
     pub(super) fn may_be_plain(&self, url: &Url) -> bool {
+        is_loopback(url) || self.is_named_insecure(url)
+    }
+
+    fn is_named_insecure(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or(80));
         let named = |name: &String| name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&with_port);
-        is_loopback(url) || self.insecure_http.iter().any(named)
+        self.options.insecure_http.iter().any(named)
+    }
+
+    /// Whether plain HTTP is what the registry at `url` speaks: where it may, and nobody put down certificates for it.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        let certified = || self.options.certificates.are_for(&names_of(url));
+        self.is_named_insecure(url) || is_loopback(url) && !certified()
     }
 
     /// An answer of the registry that breaks its protocol.
@@ -220,7 +143,7 @@ impl Client {
         // The semaphore is never closed, so there is always a slot in the end.
         let slot = self.slots.acquire().await.ok();
         let mut answer = self.attempt(call, authorization, attempts, REDIRECTS).await?;
-        answer.slot = slot;
+        answer.hold(slot);
         Ok(answer)
     }
 
@@ -254,8 +177,10 @@ impl Client {
                     answer.drain().await;
                 }
                 Err(detail) => {
-                    // What rustls says of a certificate that it does not trust; the next attempt would meet the same one.
-                    let lasting = detail.contains("invalid peer certificate");
+                    // What rustls says of a certificate that it does not trust, and of ours when it is not trusted; the next
+                    // attempt would meet the same ones.
+                    let lasting =
+                        detail.contains("invalid peer certificate") || detail.contains("received fatal alert");
                     if lasting || call.repeat != Repeat::Safe || !attempts.again(None).await {
                         return Err(self.unavailable(detail));
                     }
@@ -322,7 +247,7 @@ impl Client {
         url: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Result<Answer<'_>, String>, StoreError> {
-        if self.offline {
+        if self.options.offline {
             return Err(StoreError::Offline { place: self.place.clone() });
         }
         let idle = Duration::from_secs(self.limits.idle_seconds);
@@ -331,26 +256,30 @@ impl Client {
             headers.insert(AUTHORIZATION, value.clone());
         }
         let mut request = self.http(url)?.request(call.method.clone(), url.clone());
-        let progress = std::sync::Arc::new(AtomicU64::new(0));
+        let progress = Arc::new(AtomicU64::new(0));
+        let mut whole = 0;
         match &call.payload {
             Payload::Empty => {}
             Payload::Bytes(bytes) => request = request.body(bytes.clone()),
             Payload::Content(content) => {
                 // A stream has no known length; without the header it would go chunked, which registries refuse.
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(content.length()));
-                request = request.body(streamed(content, std::sync::Arc::clone(&progress)));
+                whole = content.length();
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(whole));
+                request = request.body(streamed(content, Arc::clone(&progress)));
             }
         }
         let mut sending = std::pin::pin!(request.headers(headers).send());
         let mut seen = 0;
         // An upload may take longer than any idle time; only one that moves nothing is given up.
         let response = loop {
-            if let Ok(done) = timeout(idle, sending.as_mut()).await {
+            let is_sent = progress.load(Ordering::Relaxed) >= whole;
+            let wait = call.patience.filter(|_| is_sent).unwrap_or(idle).max(idle);
+            if let Ok(done) = timeout(wait, sending.as_mut()).await {
                 break done;
             }
             let now = progress.load(Ordering::Relaxed);
             if now == seen {
-                return Ok(Err(format!("no answer for {} s from {}", idle.as_secs(), display_url(url))));
+                return Ok(Err(format!("no answer for {} s from {}", wait.as_secs(), display_url(url))));
             }
             seen = now;
         };
@@ -358,35 +287,81 @@ impl Client {
             Ok(response) => response,
             Err(error) => return Ok(Err(format!("{}: {}", display_url(url), explain(&error.without_url())))),
         };
-        Ok(Ok(Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            url: url.clone(),
-            crossed: false,
-            response,
-            idle,
-            slot: None,
-        }))
+        if self.is_own(url) {
+            self.options.notices.take(&self.place, response.headers());
+        }
+        Ok(Ok(Answer::new(response, url.clone(), &self.limits)))
     }
 
-    /// The HTTP client for the scheme. Loading the system's root certificates takes longer than a whole verification
-    /// on loopback, so the one for plain HTTP has none, and so could never speak TLS with anybody.
-    fn http(&self, url: &Url) -> Result<&reqwest::Client, StoreError> {
-        let secure = url.scheme() == "https";
-        let cell = if secure { &self.secure } else { &self.plain };
-        if let Some(client) = cell.get() {
+    /// The HTTP client for an address.
+    fn http(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        if url.scheme() == "https" {
+            return self.secure_http(url);
+        }
+        if let Some(client) = self.plain.get() {
+            return Ok(client.clone());
+        }
+        // Loading the system's root certificates takes longer than a whole verification on loopback, so this one has
+        // none, and so could never speak TLS with anybody. A proxy would read along.
+        let builder = http_builder().http1_only().no_proxy().tls_certs_only([]);
+        let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
+        Ok(self.plain.get_or_init(|| client).clone())
+    }
+
+    fn secure_http(&self, url: &Url) -> Result<reqwest::Client, StoreError> {
+        let mut known = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = names_of(url);
+        let own_name = names.first().cloned().unwrap_or_default();
+        if let Some(client) = known.get(&own_name) {
+            return Ok(client.clone());
+        }
+        let certificates = self.options.certificates.of_host(&names, self.is_own(url))?;
+        let loopback = is_loopback(url);
+        let is_usual = !certificates.is_special && !loopback;
+        if let Some(client) = known.get("").cloned().filter(|_| is_usual) {
+            known.insert(own_name, client.clone());
             return Ok(client);
         }
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("attestry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never());
-        let builder = if secure { builder } else { builder.http1_only().no_proxy().tls_certs_only([]) };
+        let builder = http_builder().tls_certs_merge(certificates.authorities);
+        let builder = if loopback { builder.no_proxy() } else { builder };
+        let builder = match certificates.identity {
+            Some(identity) => builder.identity(identity),
+            None => builder,
+        };
         let client = builder.build().map_err(|error| self.unavailable(explain(&error)))?;
-        Ok(cell.get_or_init(|| client))
+        if is_usual {
+            known.insert(String::new(), client.clone());
+        }
+        known.insert(own_name, client.clone());
+        Ok(client)
     }
+
+    /// Whether an address is of the registry itself, and not of a realm or storage beside it.
+    fn is_own(&self, url: &Url) -> bool {
+        url.host_str() == self.own.host_str() && url.port() == self.own.port()
+    }
+}
+
+fn http_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("attestry/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+}
+
+/// The names under which certificates of a host are kept: with its port where the address has one.
+fn names_of(url: &Url) -> Vec<String> {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let mut names = match url.port() {
+        Some(port) => vec![format!("{host}:{port}")],
+        None => vec![host.clone(), format!("{host}:443")],
+    };
+    if host == "registry-1.docker.io" {
+        names.push("docker.io".to_owned());
+    }
+    names
 }
 
 #[cfg(test)]
@@ -394,8 +369,9 @@ mod tests {
     use super::*;
 
     fn client(insecure: &[&str]) -> Client {
-        let insecure = insecure.iter().map(ToString::to_string).collect();
-        Client::new("registry.example/app".to_owned(), &Limits::default(), insecure, false)
+        let insecure_http = insecure.iter().map(ToString::to_string).collect();
+        let options = RegistryOptions { insecure_http, ..RegistryOptions::default() };
+        Client::new("registry.example/app".to_owned(), &url("https://registry.example/"), options)
     }
 
     fn url(text: &str) -> Url {
@@ -416,6 +392,27 @@ mod tests {
         }
         for secure in ["http://other.example/", "http://localhost.example/", "http://128.0.0.1/", "http://[::2]/"] {
             assert!(!client.may_be_plain(&url(secure)), "{secure}");
+        }
+    }
+
+    #[test]
+    fn certificates_of_a_host_are_looked_for_under_its_name_and_port() {
+        for (address, expected) in [
+            ("https://registry.example/", &["registry.example", "registry.example:443"][..]),
+            ("https://registry.example:5000/", &["registry.example:5000"]),
+            ("http://localhost:80/", &["localhost", "localhost:443"]),
+            ("https://registry-1.docker.io/", &["registry-1.docker.io", "registry-1.docker.io:443", "docker.io"]),
+        ] {
+            assert_eq!(names_of(&url(address)), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_the_registry_itself_is_its_own_host() {
+        let client = client(&[]);
+        assert!(client.is_own(&url("https://registry.example:443/v2/x")));
+        for other in ["https://registry.example:5000/", "https://storage.registry.example/", "https://auth.example/"] {
+            assert!(!client.is_own(&url(other)), "{other}");
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -109,6 +110,11 @@ impl CredentialSource {
         Self { files: Vec::new(), given: Some(credentials) }
     }
 
+    /// The same files, without credentials that were given for one registry.
+    pub(super) fn files_only(&self) -> Self {
+        Self { files: self.files.clone(), given: None }
+    }
+
     /// The files that podman and docker use: `REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR/containers/auth.json`,
     /// `DOCKER_CONFIG/config.json` or `~/.docker/config.json`. The one place that looks at the environment.
     pub fn from_environment() -> Self {
@@ -126,7 +132,7 @@ impl CredentialSource {
     ///
     /// # Errors
     /// [`StoreError::Io`] when a file is there and cannot be read or understood.
-    pub(super) async fn find(&self, repository: &Repository) -> Result<Found, StoreError> {
+    pub(super) async fn find(&self, repository: &Repository, helper_time: Duration) -> Result<Found, StoreError> {
         let mut found = Found { host: repository.host().to_owned(), ..Found::default() };
         if let Some(credentials) = &self.given {
             found.credentials = Some(credentials.clone());
@@ -137,7 +143,7 @@ impl CredentialSource {
                 found.places.push(format!("{} (no such file)", path.display()));
                 continue;
             };
-            found.credentials = file.find(path, repository, &mut found.places).await?;
+            found.credentials = file.find(path, repository, helper_time, &mut found.places).await?;
             if found.credentials.is_some() {
                 break;
             }
@@ -232,6 +238,7 @@ impl AuthFile {
         &self,
         path: &Path,
         repository: &Repository,
+        helper_time: Duration,
         notes: &mut Vec<String>,
     ) -> Result<Option<Credentials>, StoreError> {
         let best = self.best_entry(repository);
@@ -246,7 +253,7 @@ impl AuthFile {
         for name in helpers.filter(|name| !name.is_empty()) {
             let host = repository.host();
             let server = if host == "docker.io" { DOCKER_HUB_KEY } else { host };
-            match helper::run(name, server).await {
+            match helper::run(name, server, helper_time).await {
                 Ok(Some((username, secret))) => {
                     let from = format!("docker-credential-{name}, named in {}", path.display());
                     return Ok(Some(Credentials::new(username, secret, from)));
@@ -311,7 +318,7 @@ mod tests {
         let path = folder.path().join("config.json");
         std::fs::write(&path, text).unwrap();
         let source = CredentialSource::from_files(vec![folder.path().join("absent.json"), path]);
-        let found = source.find(&Repository::parse(repository).unwrap()).await?;
+        let found = source.find(&Repository::parse(repository).unwrap(), Duration::from_secs(60)).await?;
         Ok(found.describe().replace(&folder.path().display().to_string(), "FOLDER"))
     }
 

@@ -5,19 +5,16 @@
 use reqwest::header::{HeaderValue, IF_MATCH};
 use reqwest::{Method, StatusCode};
 
+use super::attempts::Attempts;
 use super::auth::Access;
-use super::client::{Attempts, Call};
+use super::client::Call;
 use super::error::{ERROR_BODY_BYTES, describe};
-use super::referrers::Listed;
-use super::write::{ROUNDS, lists, written};
+use super::write::written;
 use super::{Registry, Store};
 use crate::digest::Digest;
-use crate::oci::Descriptor;
+use crate::oci::ReferrerList;
 use crate::reference::Tag;
 use crate::store::{Expected, Removed, StoreError, check_expected};
-
-/// Milliseconds up to which a writer waits before it looks again. Two changes of one tag take a few.
-pub(super) const PAUSE_MILLISECONDS: u64 = 250;
 
 impl Registry {
     /// Deletes a manifest by digest, or a tag.
@@ -55,7 +52,7 @@ impl Registry {
             Ok(()) => Ok(Removed::Deleted),
             Err(error @ (StoreError::DeleteUnsupported { .. } | StoreError::NotFound { .. })) => {
                 let listed = self.list_referrers(subject).await?;
-                if listed.iter().any(|descriptor| descriptor.digest == *manifest) {
+                if listed.referrers.iter().any(|descriptor| descriptor.digest == *manifest) {
                     return Err(error);
                 }
                 Ok(if error.is_not_found() { Removed::Deleted } else { Removed::Unlisted })
@@ -68,23 +65,29 @@ impl Registry {
     async fn remove_from_referrers_tag(&self, subject: &Digest, manifest: &Digest) -> Result<(), StoreError> {
         let _alone = self.referrers_tag.lock().await;
         let tag = Tag::of_referrers(subject);
-        for _ in 0..ROUNDS {
-            let marked = match self.referrers_tag(&tag).await? {
-                Listed::Index(marked) if lists(&marked.manifest, manifest) => marked,
-                _ => return Ok(()),
+        for _ in 0..self.limits.write_rounds {
+            let (list, etag) = match self.marked_blob(tag.as_str(), None).await {
+                Ok(current) => current,
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error),
             };
-            let Some(index) = marked.manifest.as_index() else { return Ok(()) };
-            let is_it = |entry: &Descriptor| entry.digest == *manifest;
-            let bytes = index.without_children(marked.manifest.bytes(), is_it);
-            let media_type = HeaderValue::from_str(marked.manifest.blob().media_type().as_str())
+            // An image under the tag lists nothing, and is not ours to change.
+            let shorter = match ReferrerList::read(list.clone(), &self.limits) {
+                Ok(Some(_)) => ReferrerList::without_entry(&list, manifest, &self.limits),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let Some(shorter) = shorter.map_err(|cause| self.manifest_error(cause))? else { return Ok(()) };
+            let media_type = HeaderValue::from_str(shorter.media_type().as_str())
                 .map_err(|_| self.client.protocol("a media type that fits no header"))?;
-            let condition = marked.etag.clone().map(|etag| (IF_MATCH, etag));
-            let answer = self.put(tag.as_str(), media_type, bytes.into(), condition).await?;
+            let bytes = shorter.bytes(self.limits.manifest_bytes).map_err(|cause| self.content_error(cause))?;
+            let condition = etag.map(|etag| (IF_MATCH, etag));
+            let answer = self.put(tag.as_str(), media_type, bytes, condition).await?;
             if answer.status != StatusCode::PRECONDITION_FAILED && !written(answer.status) {
                 return Err(self.refusal(answer, &tag).await);
             }
             drop(answer);
-            self.pause().await;
+            self.wait_a_while().await;
         }
         Err(self.client.unavailable(format!("others keep writing the tag {tag}; {manifest} is still listed")))
     }

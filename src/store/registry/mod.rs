@@ -6,33 +6,50 @@
 //!
 //! Source: distribution-spec 1.1.
 
+mod answer;
+mod attempts;
 mod auth;
 mod body;
+mod certificates;
 mod challenge;
 mod client;
 mod credentials;
 mod delete;
+mod download;
 mod error;
 mod helper;
+mod mirror;
+mod notice;
 mod read;
 mod referrers;
+mod referrers_tag;
+mod upload;
 mod write;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{StatusCode, Url};
 use tokio::sync::Mutex;
 
-use self::auth::{Access, Authenticator};
-use self::client::{Answer, Attempts, Call, Client};
+use self::answer::Answer;
+use self::attempts::Attempts;
+use self::auth::{Access, Authenticator, Wanted};
+use self::client::{Call, Client};
 use self::error::{ERROR_BODY_BYTES, describe};
-use super::{Expected, Pushed, Removed, Store, StoreError};
+use self::mirror::Mirrored;
+use super::{Expected, Pushed, Removed, Store, StoreError, random_below};
 use crate::content::{Blob, ContentError};
 use crate::digest::Digest;
 use crate::limits::Limits;
-use crate::oci::{Descriptor, Manifest, ManifestError};
+use crate::oci::{Descriptor, Manifest, ManifestError, ReferrerList};
 use crate::reference::{Repository, Selector, Tag};
 
+pub use self::certificates::Certificates;
 pub use self::credentials::{CredentialSource, Credentials};
+pub use self::mirror::Mirror;
+pub use self::notice::Notices;
 
 /// How a registry is talked to. The default has no credentials.
 #[derive(Debug, Clone, Default)]
@@ -43,14 +60,21 @@ pub struct RegistryOptions {
     pub insecure_http: Vec<String>,
     /// Where credentials are looked for when the registry asks.
     pub credentials: CredentialSource,
+    /// Certificates for TLS, beside the system's root certificates.
+    pub certificates: Certificates,
+    /// Places to read from first, each in the stead of one registry.
+    pub mirrors: Vec<Mirror>,
+    /// Who is told what a registry wants people to know.
+    pub notices: Notices,
     /// Refuses every request.
     pub offline: bool,
 }
 
 /// One repository of a registry.
 ///
-/// Nothing is sent before the first call. Plain HTTP is spoken with loopback hosts and those that the options name;
-/// with all others https, with the system's root certificates.
+/// Nothing is sent before the first call. Plain HTTP is spoken with loopback hosts, unless there are certificates for
+/// them, and with those that the options name; with all others https. The proxies that the environment names
+/// (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used for https, never for plain HTTP and never for loopback.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -69,8 +93,13 @@ pub struct Registry {
     client: Client,
     authenticator: Authenticator,
     limits: Limits,
-    /// One change of a referrers tag at a time; see `write`.
+    mirrors: Vec<Mirrored>,
+    /// One change of a referrers tag at a time.
     referrers_tag: Mutex<()>,
+    /// Whether the referrers API was seen to list what the registry said it would.
+    keeps_its_word: AtomicBool,
+    /// Whether the registry was seen to refuse a write because of `If-Match`.
+    refuses_overtaking: AtomicBool,
 }
 
 impl Registry {
@@ -82,15 +111,26 @@ impl Registry {
         let place = repository.to_string();
         // Docker Hub's name is not where its API is.
         let host = if repository.host() == "docker.io" { "registry-1.docker.io" } else { repository.host() };
-        let client = Client::new(place.clone(), &options.limits, options.insecure_http, options.offline);
         let parse = |scheme: &str| {
             Url::parse(&format!("{scheme}://{host}/v2/{}/", repository.path()))
                 .map_err(|error| StoreError::Unavailable { place: place.clone(), detail: error.to_string() })
         };
-        let plain = parse("http")?;
-        let base = if client.may_be_plain(&plain) { plain } else { parse("https")? };
+        let mirrors = Mirrored::all(&repository, &options)?;
+        let (plain, secure) = (parse("http")?, parse("https")?);
+        let client = Client::new(place.clone(), &secure, options.clone());
+        let base = if client.is_plain(&plain) { plain } else { secure };
         let authenticator = Authenticator::new(repository.clone(), base.clone(), options.credentials, &options.limits);
-        Ok(Self { repository, base, client, authenticator, limits: options.limits, referrers_tag: Mutex::default() })
+        Ok(Self {
+            repository,
+            base,
+            client,
+            authenticator,
+            limits: options.limits,
+            mirrors,
+            referrers_tag: Mutex::default(),
+            keeps_its_word: AtomicBool::new(false),
+            refuses_overtaking: AtomicBool::new(false),
+        })
     }
 
     /// The repository.
@@ -111,13 +151,14 @@ impl Registry {
         if call.url.origin() != self.base.origin() {
             return self.client.send(call, None, attempts).await;
         }
-        let ticket = self.authenticator.ticket(&self.client, access).await?;
+        let wanted = Wanted { access, pull_from: call.pull_from.clone() };
+        let ticket = self.authenticator.ticket(&self.client, &wanted).await?;
         let mut answer = self.client.send(call, ticket.as_ref().map(|ticket| &ticket.value), attempts).await?;
         if answer.status != StatusCode::UNAUTHORIZED || answer.crossed {
             return Ok(answer);
         }
         let challenges = challenge::challenges(&answer.headers);
-        let renewed = self.authenticator.answer(&self.client, access, &challenges, ticket.as_ref()).await?;
+        let renewed = self.authenticator.answer(&self.client, &wanted, &challenges, ticket.as_ref()).await?;
         let Some(renewed) = renewed else { return Ok(answer) };
         answer.drain().await;
         drop(answer);
@@ -140,6 +181,12 @@ impl Registry {
         }
     }
 
+    /// Waits for a random time, so that two writers fall out of step, and one sees what the other did.
+    async fn wait_a_while(&self) {
+        let pause = random_below(self.limits.read_back_milliseconds);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
     fn content_error(&self, cause: ContentError) -> StoreError {
         StoreError::Content { place: self.name(), cause }
     }
@@ -156,10 +203,20 @@ impl Store for Registry {
     }
 
     async fn manifest(&self, selector: &Selector) -> Result<Manifest, StoreError> {
+        for mirror in self.mirrors().filter(|_| selector.digest.is_some()) {
+            if let Some(manifest) = mirror.take(mirror.registry().read_manifest(selector).await) {
+                return Ok(manifest);
+            }
+        }
         self.read_manifest(selector).await
     }
 
     async fn manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError> {
+        for mirror in self.mirrors() {
+            if let Some(manifest) = mirror.take(mirror.registry().read_manifest_at(descriptor).await) {
+                return Ok(manifest);
+            }
+        }
         self.read_manifest_at(descriptor).await
     }
 
@@ -168,10 +225,23 @@ impl Store for Registry {
     }
 
     async fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
+        for mirror in self.mirrors() {
+            if let Some(blob) = mirror.take(mirror.registry().read_blob(descriptor, limit).await) {
+                return Ok(blob);
+            }
+        }
         self.read_blob(descriptor, limit).await
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
+        let list = self.list_referrers(subject).await?;
+        match list.unreadable.first() {
+            None => Ok(list.referrers),
+            Some(detail) => Err(self.client.protocol(format!("a list of referrers of {subject}: {detail}"))),
+        }
+    }
+
+    async fn referrer_list(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
         self.list_referrers(subject).await
     }
 
@@ -183,6 +253,14 @@ impl Store for Registry {
         self.write_blob(blob).await
     }
 
+    async fn push_blob_from(&self, blob: &Blob, origin: &Repository) -> Result<Pushed, StoreError> {
+        self.write_blob_from(blob, origin).await
+    }
+
+    async fn mount_blob(&self, digest: &Digest, origin: &Repository) -> Result<bool, StoreError> {
+        self.mount_only(digest, origin).await
+    }
+
     async fn push_manifest(&self, manifest: &Manifest) -> Result<Pushed, StoreError> {
         self.write_manifest(manifest).await
     }
@@ -191,14 +269,13 @@ impl Store for Registry {
         self.write_tag(manifest, tag, expected).await
     }
 
-    /// Many registries send an `ETag` and ignore `If-Match`; none says which it is.
+    /// Once it was seen to refuse. Many registries send an `ETag` and ignore `If-Match`; none says which it is.
     fn guards_tags(&self) -> bool {
-        false
+        self.refuses_overtaking.load(Ordering::Relaxed)
     }
 
     async fn pause(&self) {
-        let pause = super::random_below(delete::PAUSE_MILLISECONDS);
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        self.wait_a_while().await;
     }
 
     async fn delete_manifest(&self, digest: &Digest) -> Result<(), StoreError> {
@@ -240,5 +317,20 @@ mod tests {
             base("registry.example:5000/app", &["registry.example:5001"]),
             "https://registry.example:5000/v2/app/"
         );
+    }
+
+    #[test]
+    fn loopback_is_https_once_there_are_certificates_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("localhost:5000")).unwrap();
+        let base = |name: &str, insecure: &[&str]| {
+            let certificates = Certificates::from_folders(vec![folder.path().to_owned()]);
+            let insecure_http = insecure.iter().map(ToString::to_string).collect();
+            let options = RegistryOptions { certificates, insecure_http, ..Default::default() };
+            Registry::new(Repository::parse(name).unwrap(), options).unwrap().base.to_string()
+        };
+        assert_eq!(base("localhost:5000/app", &[]), "https://localhost:5000/v2/app/");
+        assert_eq!(base("localhost:5001/app", &[]), "http://localhost:5001/v2/app/");
+        assert_eq!(base("localhost:5000/app", &["localhost:5000"]), "http://localhost:5000/v2/app/");
     }
 }

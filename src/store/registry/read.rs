@@ -4,16 +4,17 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 
+use super::answer::Answer;
+use super::attempts::Attempts;
 use super::auth::Access;
-use super::client::{Answer, Attempts, Call};
+use super::client::Call;
 use super::{Registry, Store};
 use crate::content::{Blob, Content, ContentError};
 use crate::digest::Digest;
-use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Manifest, ManifestError};
 use crate::reference::{Selector, Tag};
-use crate::store::{Spooler, StoreError, check_size};
+use crate::store::{StoreError, check_size};
 
 const ACCEPT_MANIFESTS: &str = concat!(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, ",
@@ -87,18 +88,28 @@ impl Registry {
             (None, Some(tag)) => tag.to_string(),
             (None, None) => "latest".to_owned(),
         };
-        let marked = self.marked_manifest(&reference, selector.digest.as_ref(), &self.limits).await?;
+        let marked = self.marked_manifest(&reference, selector.digest.as_ref()).await?;
         Ok(marked.manifest)
     }
 
-    /// Reads a manifest by tag or digest, under other bounds than usual for lists of referrers.
+    /// Reads a manifest by tag or digest.
     pub(super) async fn marked_manifest(
         &self,
         reference: &str,
         expected: Option<&Digest>,
-        limits: &Limits,
     ) -> Result<Marked, StoreError> {
-        let document = self.document(&format!("manifests/{reference}"), reference, limits.manifest_bytes).await?;
+        let (blob, etag) = self.marked_blob(reference, expected).await?;
+        let manifest = Manifest::read(blob, &self.limits).map_err(|cause| self.manifest_error(cause))?;
+        Ok(Marked { manifest, etag })
+    }
+
+    /// Reads the bytes of a manifest, checked against its digest, without looking into them.
+    pub(super) async fn marked_blob(
+        &self,
+        reference: &str,
+        expected: Option<&Digest>,
+    ) -> Result<(Blob, Option<HeaderValue>), StoreError> {
+        let document = self.document(&format!("manifests/{reference}"), reference, self.limits.manifest_bytes).await?;
         // Bytes by digest must have it. Bytes by tag are what the registry says: then its two statements must agree.
         let digest = match expected.or(document.digest.as_ref()) {
             Some(digest) => digest.clone(),
@@ -106,8 +117,7 @@ impl Registry {
         };
         let media_type = document.media_type.or_else(|| own_media_type(&document.body));
         let media_type = media_type.unwrap_or(MediaType::OCI_MANIFEST);
-        let manifest = self.check_manifest(media_type, digest, None, document.body, limits)?;
-        Ok(Marked { manifest, etag: document.etag })
+        Ok((self.check_bytes(media_type, digest, None, document.body)?, document.etag))
     }
 
     pub(super) async fn read_manifest_at(&self, descriptor: &Descriptor) -> Result<Manifest, StoreError> {
@@ -120,21 +130,20 @@ impl Registry {
             return Err(self.manifest_error(ManifestError::MediaType { digest, expected, actual }));
         }
         let media_type = descriptor.media_type.clone();
-        self.check_manifest(media_type, digest.clone(), Some(descriptor.size), document.body, limits)
+        let blob = self.check_bytes(media_type, digest.clone(), Some(descriptor.size), document.body)?;
+        Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))
     }
 
-    fn check_manifest(
+    fn check_bytes(
         &self,
         media_type: MediaType,
         digest: Digest,
         size: Option<u64>,
         body: Bytes,
-        limits: &Limits,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<Blob, StoreError> {
         let content = Content::from(body);
         let size = size.unwrap_or_else(|| content.length());
-        let blob = Blob::check(media_type, digest, size, content).map_err(|cause| self.content_error(cause))?;
-        Manifest::read(blob, limits).map_err(|cause| self.manifest_error(cause))
+        Blob::check(media_type, digest, size, content).map_err(|cause| self.content_error(cause))
     }
 
     /// Reads a document of at most `limit` bytes; everything but 200 is an error.
@@ -199,71 +208,11 @@ impl Registry {
             (StatusCode::OK, Some(digest)) => Ok(Some(Head { digest, etag: answer.headers.get(ETAG).cloned() })),
             (StatusCode::OK, None) => {
                 drop(answer);
-                let marked = self.marked_manifest(tag.as_str(), None, &self.limits).await?;
+                let marked = self.marked_manifest(tag.as_str(), None).await?;
                 Ok(Some(Head { digest: marked.manifest.digest().clone(), etag: marked.etag }))
             }
             (StatusCode::NOT_FOUND, _) => Ok(None),
             _ => Err(self.refusal(answer, tag).await),
-        }
-    }
-
-    pub(super) async fn read_blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Blob, StoreError> {
-        check_size(&self.name(), descriptor, limit)?;
-        let call = Call::new(Method::GET, self.url(&format!("blobs/{}", descriptor.digest))?);
-        let mut attempts = Attempts::new(&self.limits);
-        loop {
-            let answer = self.send(&call, Access::Pull, &mut attempts).await?;
-            if answer.status != StatusCode::OK {
-                return Err(self.refusal(answer, &descriptor.digest).await);
-            }
-            match self.spool(answer, descriptor).await? {
-                Ok((content, computed)) => {
-                    let (media_type, digest) = (&descriptor.media_type, &descriptor.digest);
-                    return Blob::assert_digested(media_type, digest, descriptor.size, content, computed)
-                        .map_err(|cause| self.content_error(cause));
-                }
-                Err(detail) => {
-                    if !attempts.again(None).await {
-                        return Err(self.client.unavailable(format!("{}: {detail}", descriptor.digest)));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes the body while it is not longer than promised. The inner error is one of the network.
-    ///
-    /// A chunk goes to the temporary file on this thread: that is a copy into the page cache, shorter than handing it
-    /// to another thread.
-    async fn spool(
-        &self,
-        mut answer: Answer<'_>,
-        descriptor: &Descriptor,
-    ) -> Result<Result<(Content, Digest), String>, StoreError> {
-        let wrong_size = |actual| {
-            let (digest, expected) = (descriptor.digest.clone(), descriptor.size);
-            self.content_error(ContentError::Size { digest, expected, actual })
-        };
-        if let Some(length) = answer.length().filter(|length| *length != descriptor.size) {
-            return Err(wrong_size(length));
-        }
-        let mut spooler = Spooler::new(descriptor.digest.algorithm(), &self.limits);
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    let write = spooler.write(&chunk);
-                    write.map_err(|cause| StoreError::Io {
-                        action: "writing",
-                        path: "a temporary file".into(),
-                        cause,
-                    })?;
-                    if spooler.length() > descriptor.size {
-                        return Err(wrong_size(spooler.length()));
-                    }
-                }
-                Ok(None) => return Ok(Ok(spooler.finish())),
-                Err(detail) => return Ok(Err(detail)),
-            }
         }
     }
 

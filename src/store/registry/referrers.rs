@@ -10,47 +10,39 @@ use std::collections::HashSet;
 use reqwest::StatusCode;
 
 use super::Registry;
-use super::read::{Document, Marked, Pages, manifest_call, own_media_type};
+use super::read::{Document, Pages, manifest_call, own_media_type};
 use crate::content::Blob;
 use crate::digest::Digest;
-use crate::limits::Limits;
 use crate::media_type::MediaType;
-use crate::oci::{Descriptor, Manifest};
+use crate::oci::ReferrerList;
 use crate::reference::Tag;
 use crate::store::StoreError;
 
-/// What the referrers tag holds.
-pub(super) enum Listed {
-    /// There is no such tag.
-    Nothing,
-    /// An index of referrers.
-    Index(Box<Marked>),
-    /// An image manifest: `cosign copy` writes such.
-    Image,
-}
-
 impl Registry {
-    pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
-        if let Some(referrers) = self.referrers_api(subject).await? {
-            return Ok(referrers);
+    pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
+        if let Some(list) = self.referrers_api(subject).await? {
+            return Ok(list);
         }
-        match self.referrers_tag(&Tag::of_referrers(subject)).await? {
-            Listed::Index(marked) => {
-                let children = marked.manifest.as_index().map(|index| index.children()).unwrap_or_default();
-                let mut list = List::default();
-                list.extend(self, children.iter().map(|child| child.descriptor.clone()))?;
-                Ok(list.referrers)
-            }
-            Listed::Nothing | Listed::Image => Ok(Vec::new()),
-        }
+        let tag = Tag::of_referrers(subject);
+        let blob = match self.marked_blob(tag.as_str(), None).await {
+            Ok((blob, _)) => blob,
+            Err(error) if error.is_not_found() => return Ok(ReferrerList::default()),
+            Err(error) => return Err(error),
+        };
+        let mut list = List::default();
+        // An image under the tag lists nothing.
+        let listed = ReferrerList::read(blob, &self.limits).map_err(|cause| self.manifest_error(cause))?;
+        list.extend(self, listed.unwrap_or_default())?;
+        Ok(list.found)
     }
 
     /// Asks the referrers API; `None` when the registry does not have it.
     ///
     /// It does not have it when it answers 404, 405 or 501, or 200 with something that is no index, as those do that
     /// answer every address with a web page. No filter is sent: a registry that filters by another understanding of
-    /// artifact types would hide evidence.
-    async fn referrers_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, StoreError> {
+    /// artifact types would hide evidence, and one type of evidence comes under several artifact types. So whether an
+    /// answer says `OCI-Filters-Applied` does not matter.
+    pub(super) async fn referrers_api(&self, subject: &Digest) -> Result<Option<ReferrerList>, StoreError> {
         let mut list = List::default();
         let mut pages = Pages::new(self.url(&format!("referrers/{subject}"))?);
         let mut first = true;
@@ -77,27 +69,11 @@ impl Registry {
             }
             pages.turn(self, &page)?;
             let blob = Blob::of_bytes(MediaType::OCI_INDEX, page.body);
-            let index = Manifest::read(blob, &self.list_limits()).map_err(|cause| self.manifest_error(cause))?;
-            let children = index.as_index().map(|index| index.children()).unwrap_or_default();
-            list.extend(self, children.iter().map(|child| child.descriptor.clone()))?;
+            let listed = ReferrerList::read(blob, &self.limits).map_err(|cause| self.manifest_error(cause))?;
+            list.extend(self, listed.unwrap_or_default())?;
             first = false;
         }
-        Ok(Some(list.referrers))
-    }
-
-    /// Reads the tag that stands in for the API.
-    pub(super) async fn referrers_tag(&self, tag: &Tag) -> Result<Listed, StoreError> {
-        match self.marked_manifest(tag.as_str(), None, &self.list_limits()).await {
-            Ok(marked) if marked.manifest.as_index().is_some() => Ok(Listed::Index(Box::new(marked))),
-            Ok(_) => Ok(Listed::Image),
-            Err(error) if error.is_not_found() => Ok(Listed::Nothing),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A list of referrers is an index in form only, and may have more entries than an image has platforms.
-    fn list_limits(&self) -> Limits {
-        Limits { index_children: self.limits.referrers, ..self.limits.clone() }
+        Ok(Some(list.found))
     }
 }
 
@@ -112,21 +88,22 @@ fn is_index(page: &Document) -> bool {
 /// Referrers in the order of the registry, each once.
 #[derive(Default)]
 struct List {
-    referrers: Vec<Descriptor>,
+    found: ReferrerList,
     seen: HashSet<Digest>,
 }
 
 impl List {
-    fn extend(&mut self, registry: &Registry, found: impl Iterator<Item = Descriptor>) -> Result<(), StoreError> {
-        for descriptor in found {
+    fn extend(&mut self, registry: &Registry, page: ReferrerList) -> Result<(), StoreError> {
+        self.found.unreadable.extend(page.unreadable);
+        for descriptor in page.referrers {
             if !self.seen.insert(descriptor.digest.clone()) {
                 continue;
             }
-            if self.referrers.len() >= registry.limits.referrers {
+            if self.found.referrers.len() >= registry.limits.referrers {
                 let detail = format!("more than {} referrers of one manifest", registry.limits.referrers);
                 return Err(registry.client.protocol(detail));
             }
-            self.referrers.push(descriptor);
+            self.found.referrers.push(descriptor);
         }
         Ok(())
     }

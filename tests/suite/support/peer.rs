@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::certificate::Signed;
 use super::command::{Ran, run, say};
 
 /// Whether a program is installed. When not: said loudly, and a failure unless the test command has said so itself.
@@ -78,10 +79,28 @@ fn start_once(program: &str, ready: &str, arguments: impl Fn(&str, &Path) -> Vec
 
 /// The registry that Debian has: no referrers API.
 pub(crate) fn docker_registry(passwords: Option<&str>) -> Option<Peer> {
+    docker_registry_with(passwords, "")
+}
+
+/// The same with TLS, and with client certificates where it is given who signs them.
+pub(crate) fn docker_registry_with_tls(
+    server: &Signed,
+    clients: Option<&Signed>,
+    passwords: Option<&str>,
+) -> Option<Peer> {
+    let mut tls = format!("  tls:\n    certificate: {}\n    key: {}\n", server.certificate, server.key);
+    if let Some(clients) = clients {
+        tls.push_str(&format!("    clientcas:\n      - {}\n", clients.certificate));
+    }
+    docker_registry_with(passwords, &tls)
+}
+
+fn docker_registry_with(passwords: Option<&str>, tls: &str) -> Option<Peer> {
     start("docker-registry", "listening on", |host, folder| {
         let storage = folder.join("storage").display().to_string();
-        let mut config =
-            format!("version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {storage}\nhttp:\n  addr: {host}\n");
+        let mut config = format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {storage}\nhttp:\n  addr: {host}\n{tls}"
+        );
         if let Some(passwords) = passwords {
             let path = folder.join("passwords");
             std::fs::write(&path, passwords).unwrap();

@@ -34,7 +34,7 @@ pub(crate) struct Faults {
     pub(crate) no_delete: bool,
     pub(crate) page_size: Option<usize>,
     pub(crate) auth: Auth,
-    /// Requests that get 429 with `Retry-After: 0`.
+    /// Requests that get 429 with `Retry-After`.
     pub(crate) throttle_first: usize,
     /// Requests that a token is good for.
     pub(crate) expire_token_after: Option<usize>,
@@ -51,6 +51,33 @@ pub(crate) struct Faults {
     pub(crate) realm: Option<String>,
     /// The first two requests whose line contains this wait for each other.
     pub(crate) meet: Option<String>,
+    /// Writes of a tag that are answered well and lost, as if another writer came right after.
+    pub(crate) lose_tag_writes: usize,
+    /// Uploads in pieces: the status that refuses them, the least bytes of one, the piece whose connection breaks when
+    /// half of it is there, the one whose answer is lost, the one that must go to the status first, whether it forgets.
+    pub(crate) refuse_pieces: Option<u16>,
+    pub(crate) least_piece: Option<usize>,
+    pub(crate) break_piece: Option<usize>,
+    pub(crate) lose_answer_of_piece: Option<usize>,
+    pub(crate) forget_pieces_at: Option<usize>,
+    pub(crate) no_location_for_pieces: bool,
+    /// Seconds until the end of an upload is answered.
+    pub(crate) slow_commit: u64,
+    /// Whether blobs of other repositories are mounted; otherwise the wish is answered with an upload.
+    pub(crate) mounts: bool,
+    /// Ranges: not known, answered with another range, answered with other bytes, answered with half of the rest.
+    pub(crate) no_ranges: bool,
+    pub(crate) wrong_ranges: bool,
+    pub(crate) other_bytes_in_ranges: bool,
+    pub(crate) short_ranges: bool,
+    /// Listings of referrers hold an entry whose digest is of an unknown algorithm.
+    pub(crate) spoiled_listings: bool,
+    /// All answers say `Warning: 299 - "going soon"`.
+    pub(crate) warns: bool,
+    /// Bodies come a byte at a time.
+    pub(crate) drip: bool,
+    /// `Retry-After` of the 429 answers; `0` where this is empty.
+    pub(crate) retry_after: &'static str,
     /// Answers that are given instead, first match first.
     pub(crate) canned: Vec<Canned>,
 }
@@ -80,6 +107,13 @@ pub(crate) struct Seen {
     /// `GET /v2/…`
     pub(crate) line: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(String::as_str).unwrap_or_default()
+    }
 }
 
 #[derive(Default)]
@@ -92,8 +126,12 @@ struct State {
     truncated: usize,
     met: usize,
     uploads: usize,
-    /// What came in pieces, by upload.
-    pieces: BTreeMap<String, Vec<u8>>,
+    /// What came in pieces, by upload, and the number of pieces.
+    pieces: BTreeMap<String, (Vec<u8>, usize)>,
+    pieces_seen: usize,
+    tag_writes_lost: usize,
+    /// Blobs that other repositories have.
+    elsewhere: BTreeMap<String, Vec<u8>>,
     tokens: BTreeMap<String, usize>,
 }
 
@@ -137,6 +175,9 @@ impl Reply {
         Self::new(status).body(format!(r#"{{"errors":[{{"code":"{code}","message":"said the test"}}]}}"#))
     }
 }
+
+/// In place of a status: the connection ends.
+const NO_ANSWER: u16 = 0;
 
 /// The registry. Its threads end with the process.
 pub(crate) struct TestRegistry {
@@ -186,6 +227,11 @@ impl TestRegistry {
         self.state().blobs.insert(digest.to_string(), bytes.to_vec());
     }
 
+    /// Puts a blob into another repository of the registry.
+    pub(crate) fn put_elsewhere(&self, digest: &Digest, bytes: &[u8]) {
+        self.state().elsewhere.insert(digest.to_string(), bytes.to_vec());
+    }
+
     pub(crate) fn put_manifest(&self, tag: Option<&str>, media_type: &str, bytes: &[u8]) -> Digest {
         let digest = Digest::sha256(bytes);
         let mut state = self.state();
@@ -218,9 +264,13 @@ fn serve(stream: &TcpStream, shared: &Shared) {
     let mut writer = stream;
     while let Some(request) = read_request(&mut reader) {
         let reply = shared.answer(&request);
+        if reply.status == NO_ANSWER {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            return;
+        }
         let mut length = reply.body.len();
         let mut truncated = false;
-        if reply.status == 200 && request.method == "GET" && !request.path.contains("/token") {
+        if matches!(reply.status, 200 | 206) && request.method == "GET" && !request.path.contains("/token") {
             let mut state = shared.state.lock().unwrap();
             truncated = state.truncated < shared.faults.truncate_first;
             state.truncated += usize::from(truncated);
@@ -229,6 +279,9 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
+        if shared.faults.warns {
+            head.push_str("Warning: 299 - \"going soon\"\r\n");
+        }
         let ends = shared.faults.no_length && request.method == "GET";
         match ends {
             true => head.push_str("Connection: close\r\n\r\n"),
@@ -236,7 +289,15 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         }
         length = if truncated { length / 2 } else { length };
         let body = if request.method == "HEAD" { &[][..] } else { &reply.body[..length] };
-        let written = writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body));
+        let pieces = if shared.faults.drip { body.chunks(1) } else { body.chunks(usize::MAX) };
+        let written = writer.write_all(head.as_bytes()).and_then(|()| {
+            pieces.into_iter().try_for_each(|piece| {
+                if shared.faults.drip {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                writer.write_all(piece)
+            })
+        });
         if written.is_err() || truncated || ends {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;
@@ -313,10 +374,11 @@ impl Shared {
         let meets = {
             let mut state = self.state.lock().unwrap();
             let authorization = request.authorization().map(str::to_owned);
-            state.seen.push(Seen { line: line.clone(), authorization });
+            state.seen.push(Seen { line: line.clone(), authorization, headers: request.headers.clone() });
             if state.throttled < self.faults.throttle_first {
                 state.throttled += 1;
-                return Reply::error(429, "TOOMANYREQUESTS").header("Retry-After", 0);
+                let after = if self.faults.retry_after.is_empty() { "0" } else { self.faults.retry_after };
+                return Reply::error(429, "TOOMANYREQUESTS").header("Retry-After", after);
             }
             let meets = state.met < 2 && self.faults.meet.as_ref().is_some_and(|text| line.contains(text));
             state.met += usize::from(meets);
@@ -350,6 +412,8 @@ impl Shared {
             ("GET" | "HEAD", [.., "blobs", digest]) => self.blob(request, digest),
             ("POST", [.., "blobs", "uploads", ""]) => self.begin_upload(request),
             ("PATCH", [.., "blobs", "uploads", _]) => self.take_piece(request),
+            ("GET", [.., "blobs", "uploads", _]) => self.progress(request),
+            ("DELETE", [.., "blobs", "uploads", _]) => Reply::new(204),
             ("PUT", [.., "blobs", "uploads", _]) => self.finish_upload(request),
             ("GET", [.., "referrers", digest]) if !self.faults.no_referrers_api => self.referrers(request, digest),
             ("GET", [.., "tags", "list"]) => self.tags(request),
@@ -368,7 +432,10 @@ impl Shared {
                 let wanted = if write { "push" } else { "pull" };
                 let mut state = self.state.lock().unwrap();
                 let token = request.authorization().and_then(|value| value.strip_prefix("Bearer "));
-                let left = token.filter(|token| token.contains(wanted)).and_then(|token| state.tokens.get_mut(token));
+                let from = request.query("from").filter(|_| request.query("mount").is_some());
+                let from = from.map(|from| format!("from-{from}")).unwrap_or_default();
+                let fits = |token: &&str| token.contains(wanted) && token.contains(&from);
+                let left = token.filter(fits).and_then(|token| state.tokens.get_mut(token));
                 if let Some(left) = left.filter(|left| **left > 0) {
                     *left -= 1;
                     return None;
@@ -392,7 +459,8 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         let scope = format!("{} {}", request.query, String::from_utf8_lossy(&request.body));
         let actions = if scope.contains("push") { "pull-push" } else { "pull" };
-        let token = format!("token-{}-{actions}", state.tokens.len());
+        let from = if scope.contains("scope=repository%3Abase%3Apull") { "-from-base" } else { "" };
+        let token = format!("token-{}-{actions}{from}", state.tokens.len());
         state.tokens.insert(token.clone(), self.faults.expire_token_after.unwrap_or(usize::MAX));
         Reply::new(200).body(format!(r#"{{"token":"{token}","expires_in":300}}"#))
     }
@@ -431,7 +499,11 @@ impl Shared {
         let media_type = request.headers["content-type"].clone();
         state.manifests.insert(digest.clone(), (media_type.clone(), request.body.clone()));
         if !reference.contains(':') {
-            state.tags.insert(reference.to_owned(), digest.clone());
+            if state.tag_writes_lost < self.faults.lose_tag_writes {
+                state.tag_writes_lost += 1;
+            } else {
+                state.tags.insert(reference.to_owned(), digest.clone());
+            }
         }
         let reply = Reply::new(201).header("Docker-Content-Digest", &digest);
         match read(&media_type, &request.body).and_then(|manifest| Some(manifest.subject()?.digest.clone())) {
@@ -457,35 +529,112 @@ impl Shared {
             return Reply::new(307).header("Location", format!("{origin}{}?signature=secret", request.path));
         }
         match self.state.lock().unwrap().blobs.get(digest) {
-            Some(bytes) => Reply::new(200).header("Content-Type", "application/octet-stream").body(bytes.clone()),
+            Some(bytes) => self.part_of(request, digest, bytes),
             None => Reply::error(404, "BLOB_UNKNOWN"),
         }
     }
 
+    /// All of a blob, or the range that was asked for.
+    fn part_of(&self, request: &Request, digest: &str, bytes: &[u8]) -> Reply {
+        let etag = format!("\"{digest}\"");
+        let reply = |status: u16| {
+            let reply = Reply::new(status).header("Content-Type", "application/octet-stream");
+            if self.faults.no_etag { reply } else { reply.header("ETag", &etag) }
+        };
+        let first = request.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
+        let same = request.headers.get("if-range").is_none_or(|wanted| *wanted == etag);
+        let Some(first) = first.filter(|_| same && !self.faults.no_ranges) else {
+            return reply(200).body(bytes);
+        };
+        let (first, mut last) = (first.parse::<usize>().unwrap(), bytes.len() - 1);
+        if self.faults.short_ranges {
+            last = first + (last - first) / 2;
+        }
+        let mut rest = bytes[first..=last].to_vec();
+        if self.faults.other_bytes_in_ranges {
+            rest.fill(b'?');
+        }
+        let said = if self.faults.wrong_ranges { first - 1 } else { first };
+        reply(206).header("Content-Range", format!("bytes {said}-{last}/{}", bytes.len())).body(rest)
+    }
+
     fn begin_upload(&self, request: &Request) -> Reply {
         let mut state = self.state.lock().unwrap();
+        if let Some(digest) = request.query("mount").filter(|_| self.faults.mounts) {
+            let digest = digest.replace("%3A", ":");
+            if let Some(bytes) = state.elsewhere.get(&digest).cloned() {
+                state.blobs.insert(digest.clone(), bytes);
+                return Reply::new(201).header("Docker-Content-Digest", digest);
+            }
+        }
         state.uploads += 1;
+        let path = format!("{}{}", request.path, state.uploads);
+        let reply = Reply::new(202).header("Location", self.location(&path, 0));
+        self.faults.least_piece.into_iter().fold(reply, |reply, least| reply.header("OCI-Chunk-Min-Length", least))
+    }
+
+    /// Where an upload goes on after so many pieces.
+    fn location(&self, path: &str, pieces: usize) -> String {
         let origin = match (&self.faults.uploads_at, self.faults.absolute_location) {
             (Some(origin), _) => origin.as_str(),
             (None, true) => &self.origin,
             (None, false) => "",
         };
-        Reply::new(202).header("Location", format!("{origin}{}{}?state=a%2Fb", request.path, state.uploads))
+        format!("{origin}{path}?state=a%2Fb&pieces={pieces}")
     }
 
     fn take_piece(&self, request: &Request) -> Reply {
+        if let Some(status) = self.faults.refuse_pieces {
+            return Reply::error(status, "UNSUPPORTED");
+        }
         let mut state = self.state.lock().unwrap();
-        state.pieces.entry(request.path.clone()).or_default().extend_from_slice(&request.body);
-        Reply::new(202).header("Location", format!("{}?state=a%2Fb", request.path))
+        state.pieces_seen += 1;
+        let number = Some(state.pieces_seen);
+        let upload = state.pieces.entry(request.path.clone()).or_default();
+        if request.query("pieces") != Some(&upload.1.to_string()) {
+            return Reply::error(404, "BLOB_UPLOAD_UNKNOWN");
+        }
+        let start = upload.0.len();
+        let range = request.headers.get("content-range");
+        let expected = format!("{start}-{}", (start + request.body.len()).saturating_sub(1));
+        if range.is_some_and(|range| *range != expected) {
+            return Reply::error(416, "BLOB_UPLOAD_INVALID");
+        }
+        let kept = if number == self.faults.break_piece { request.body.len() / 2 } else { request.body.len() };
+        upload.0.extend_from_slice(&request.body[..kept]);
+        upload.1 += 1;
+        let (end, pieces) = (upload.0.len(), upload.1);
+        if number == self.faults.forget_pieces_at {
+            state.pieces.remove(&request.path);
+        }
+        if [self.faults.break_piece, self.faults.lose_answer_of_piece, self.faults.forget_pieces_at].contains(&number) {
+            return Reply::new(NO_ANSWER);
+        }
+        let reply = Reply::new(202).header("Range", format!("0-{}", end.saturating_sub(1)));
+        if self.faults.no_location_for_pieces {
+            return reply;
+        }
+        reply.header("Location", self.location(&request.path, pieces))
+    }
+
+    fn progress(&self, request: &Request) -> Reply {
+        match self.state.lock().unwrap().pieces.get(&request.path) {
+            None => Reply::error(404, "BLOB_UPLOAD_UNKNOWN"),
+            Some((bytes, pieces)) => Reply::new(204)
+                .header("Range", format!("0-{}", bytes.len().saturating_sub(1)))
+                .header("Location", self.location(&request.path, *pieces)),
+        }
     }
 
     fn finish_upload(&self, request: &Request) -> Reply {
+        std::thread::sleep(std::time::Duration::from_secs(self.faults.slow_commit));
         let mut state = self.state.lock().unwrap();
-        let mut bytes = state.pieces.remove(&request.path).unwrap_or_default();
+        let (mut bytes, pieces) = state.pieces.remove(&request.path).unwrap_or_default();
         bytes.extend_from_slice(&request.body);
         let digest = Digest::sha256(&bytes).to_string();
         let promised = request.query("digest").map(|digest| digest.replace("%3A", ":"));
-        if promised.as_ref() != Some(&digest) || request.query("state") != Some("a%2Fb") {
+        let known = request.query("state") == Some("a%2Fb") && request.query("pieces") == Some(&pieces.to_string());
+        if promised.as_ref() != Some(&digest) || !known {
             return Reply::error(400, "DIGEST_INVALID");
         }
         state.blobs.insert(digest.clone(), bytes);
@@ -501,7 +650,8 @@ impl Shared {
         let index = attestry::oci::new_index(page, &BTreeMap::new());
         let reply = Reply::new(200).header("Content-Type", index.media_type());
         let reply = link.into_iter().fold(reply, |reply, link| reply.header("Link", link));
-        reply.body(index.bytes(u64::MAX).unwrap())
+        let body = index.bytes(u64::MAX).unwrap();
+        reply.body(if self.faults.spoiled_listings { spoiled(&body) } else { body.to_vec() })
     }
 
     fn tags(&self, request: &Request) -> Reply {
@@ -524,4 +674,12 @@ fn read(media_type: &str, bytes: &[u8]) -> Option<Manifest> {
     let media_type = attestry::media_type::MediaType::new(media_type);
     let blob = attestry::content::Blob::of_bytes(media_type, bytes.to_vec());
     Manifest::read(blob, &attestry::limits::Limits::default()).ok()
+}
+
+/// An index with one more entry, whose digest nobody can read.
+pub(crate) fn spoiled(index: &[u8]) -> Vec<u8> {
+    let mut index: serde_json::Value = serde_json::from_slice(index).unwrap();
+    let entry = serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "blake3:00", "size": 1});
+    index["manifests"].as_array_mut().unwrap().push(entry);
+    serde_json::to_vec(&index).unwrap()
 }
