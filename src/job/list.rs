@@ -171,6 +171,9 @@ pub async fn list(
     for told in finder.told() {
         listed.add_told(told);
     }
+    // The order of the layouts, whatever was answered first.
+    listed.attestations.sort_by_key(|known| known.sighting.layout);
+    listed.signatures.sort_by_key(|known| known.sighting.layout);
     Ok(listed)
 }
 

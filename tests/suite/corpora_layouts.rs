@@ -14,7 +14,7 @@ use attestry::reference::Selector;
 use attestry::store::{Archive, DockerArchive, Layout, Store};
 use serde_json::{Value, json};
 
-use crate::round_trip::{SLSA, attest, list, verify};
+use crate::round_trip::{SLSA, attest, list, list_in_detail, verify};
 use crate::support::command::{Scratch, attestry, files, oci, say};
 use crate::support::image::wait;
 use crate::support::peer::{docker_registry, installed, peer};
@@ -351,7 +351,7 @@ fn storage_of_a_registry_is_served_and_listed() {
         });
         let plain = Plain::of(blobs);
         for tag in tags {
-            let listed = list(&format!("{}/{repository}:{tag}", registry.host));
+            let listed = list_in_detail(&format!("{}/{repository}:{tag}", registry.host));
             let expected = plain.documents(&listed["image"]["digest"]);
             assert_eq!(listed_documents(&listed), expected, "{archive} {tag}");
             documents += expected.len();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::interop::Cosign;
-use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list, verify};
+use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list_in_detail as list, verify};
 use crate::support::command::{Ran, Scratch, attestry};
 use crate::support::image::{Place, places};
 use crate::support::peer::{docker_registry, installed, peer};

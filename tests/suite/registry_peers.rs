@@ -9,7 +9,7 @@ use attestry::reference::{Repository, Tag};
 use attestry::store::registry::{CredentialSource, Credentials, Registry, RegistryOptions};
 use attestry::store::{Pushed, Store};
 
-use crate::store_contract::{contract, contract_without_deletion, open};
+use crate::store_contract::{contract, contract_with_tags_that_take_manifests, contract_without_deletion, open};
 use crate::support::ferro::FerroRegistry;
 use crate::support::peer::{crane_registry, docker_registry, installed, peer};
 
@@ -44,7 +44,7 @@ async fn docker_registry_with_passwords_keeps_the_contract_and_refuses_strangers
 #[tokio::test]
 async fn the_registry_of_ferro_oci_server_keeps_the_contract() {
     let server = FerroRegistry::start();
-    contract(&open(&server.host, RegistryOptions::default())).await;
+    contract_with_tags_that_take_manifests(&open(&server.host, RegistryOptions::default())).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use attestry::reference::Tag;
 use attestry::store::registry::{Certificates, CredentialSource, Credentials, RegistryOptions};
 use attestry::store::{Expected, Store, StoreError};
 
-use crate::store_contract::{contract, open, push_artifact};
+use crate::store_contract::{contract_without_deletion, open, push_artifact};
 use crate::support::certificate::{Authority, Signed};
 use crate::support::peer::{docker_registry, docker_registry_with_tls, installed, peer};
 use crate::support::program::{Ended, program};
@@ -45,7 +45,8 @@ async fn a_registry_with_an_authority_of_its_own_keeps_the_contract_once_it_is_t
     let server = authority.sign("server", NAMES);
     let Some(peer) = docker_registry_with_tls(&server, None, Some(&passwords)) else { return };
     let credentials = CredentialSource::given(Credentials::new("alice", "open:sesame", "a test"));
-    contract(&open(&peer.host, RegistryOptions { credentials, ..options(trusting(&authority.own)) })).await;
+    contract_without_deletion(&open(&peer.host, RegistryOptions { credentials, ..options(trusting(&authority.own)) }))
+        .await;
     // (refused: unavailable) Another authority, and the same with a folder that says TLS is spoken and trusts nobody.
     let nobody = tempfile::tempdir().unwrap();
     std::fs::create_dir(nobody.path().join(&peer.host)).unwrap();
@@ -75,7 +76,7 @@ async fn a_registry_that_wants_client_certificates_gets_the_one_that_is_for_it()
     let (authority, clients) = (Authority::new(), Authority::new());
     let (server, client) = (authority.sign("server", NAMES), clients.sign("client", &[]));
     let Some(peer) = docker_registry_with_tls(&server, Some(&clients.own), None) else { return };
-    contract(&open(&peer.host, options(with_client(trusting(&authority.own), &client)))).await;
+    contract_without_deletion(&open(&peer.host, options(with_client(trusting(&authority.own), &client)))).await;
     // (refused: unavailable) None, and one that others signed.
     let stranger = with_client(trusting(&authority.own), &authority.sign("stranger", &[]));
     for certificates in [trusting(&authority.own), stranger] {
@@ -123,7 +124,7 @@ async fn certificates_are_taken_from_the_folder_of_the_host_alone() {
     };
     let right = put(&peer.host);
     let certificates = Certificates::from_folders(vec![PathBuf::from("/nonexistent"), right.path().to_owned()]);
-    contract(&open(&peer.host, options(certificates))).await;
+    contract_without_deletion(&open(&peer.host, options(certificates))).await;
     // (refused: unavailable) The authority is trusted, the client certificate is of another host.
     let other = put("registry.example");
     let certificates = Certificates::from_folders(vec![other.path().to_owned()]);

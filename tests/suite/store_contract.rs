@@ -49,6 +49,8 @@ pub(crate) async fn contract(store: &dyn Store) {
 pub(crate) enum Deletes {
     /// Manifests and tags.
     All,
+    /// Both, and a manifest goes with the last tag on it.
+    TagsWithManifests,
     /// Nothing; but an entry of a fallback tag is taken off it.
     ListedOnly,
 }
@@ -58,11 +60,11 @@ pub(crate) async fn removal(store: &dyn Store, image: &Manifest, deletes: Delete
     let listed = store.referrers(image.digest()).await.unwrap();
     let (first, others) = (&listed[0], listed.len() - 1);
     let removed = store.remove_referrer(image.digest(), &first.digest).await.unwrap();
-    assert_eq!(removed, if deletes == Deletes::All { Removed::Deleted } else { Removed::Unlisted });
+    assert_eq!(removed, if deletes == Deletes::ListedOnly { Removed::Unlisted } else { Removed::Deleted });
     let left = store.referrers(image.digest()).await.unwrap();
     assert!(left.len() == others && left.iter().all(|entry| entry.digest != first.digest));
     let gone = store.manifest_at(&Descriptor { artifact_type: None, ..first.clone() }).await;
-    assert_eq!(gone.is_err(), deletes == Deletes::All);
+    assert_eq!(gone.is_err(), deletes != Deletes::ListedOnly);
     let tag = Tag::parse("contract-moves").unwrap();
     let named = store.tag_digest(&tag).await.unwrap().unwrap();
     let other = Expected::Digest(first.digest.clone());
@@ -80,6 +82,10 @@ pub(crate) async fn removal(store: &dyn Store, image: &Manifest, deletes: Delete
     // Some registries keep a tag as a pointer and some as a copy, so it goes by itself.
     store.untag(&Tag::parse("contract-image").unwrap(), &Expected::Any).await.unwrap();
     let digest = Selector { tag: None, digest: Some(image.digest().clone()) };
+    if deletes == Deletes::TagsWithManifests {
+        assert!(store.manifest(&digest).await.unwrap_err().is_not_found());
+        return;
+    }
     store.manifest(&digest).await.unwrap();
     store.delete_manifest(image.digest()).await.unwrap();
     assert!(store.manifest(&digest).await.unwrap_err().is_not_found());
@@ -97,6 +103,16 @@ pub(crate) async fn contract_without_deletion(store: &dyn Store) {
     tags(store, &manifest).await;
     referrers(store, &manifest).await;
     removal(store, &manifest, Deletes::ListedOnly).await;
+}
+
+/// The contract of a store that takes a manifest away with its tag.
+pub(crate) async fn contract_with_tags_that_take_manifests(store: &dyn Store) {
+    blobs(store).await;
+    large_blobs(store).await;
+    let manifest = manifests(store).await;
+    tags(store, &manifest).await;
+    referrers(store, &manifest).await;
+    removal(store, &manifest, Deletes::TagsWithManifests).await;
 }
 
 async fn blobs(store: &dyn Store) {
