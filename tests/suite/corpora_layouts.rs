@@ -20,7 +20,7 @@ use crate::support::image::wait;
 use crate::support::peer::{docker_registry, installed, peer};
 
 /// A folder of foreign documents. `None`, loudly, when it is not there.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ATTESTRY_CORPORA").map_or_else(|| PathBuf::from("../shared/corpora"), PathBuf::from);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(root).join(name);
     if folder.is_dir() {

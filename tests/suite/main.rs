@@ -16,6 +16,7 @@ mod evidence_files;
 mod exporters;
 mod finding;
 mod fixtures;
+mod image_schema;
 mod independent_reader;
 mod index_rewriting;
 mod interop;
