@@ -9,7 +9,7 @@ use attestry::content::{Blob, Content};
 use attestry::crypto::{MessageDigests, SigningKey};
 use attestry::dsse::{self, Envelope, EnvelopeSignature};
 use attestry::intoto::{Statement, Subject};
-use attestry::job::{self, Source, Verified, VerifyRequest, sign_blob, sign_statement};
+use attestry::job::{self, EvidenceFiles, Source, Verified, VerifyRequest, sign_blob, sign_statement};
 use attestry::limits::Limits;
 use attestry::location::{EvidenceLayout, Location};
 use attestry::media_type::{MediaType, PayloadType, PredicateType};
@@ -518,4 +518,41 @@ async fn a_signature_over_an_attestation_manifest_that_is_kept_in_many_ways_make
     assert!(!verified.verdict.is_accepted());
     let evidence = &verified.collected.evidence;
     assert_eq!((evidence.attestations.len(), evidence.signatures.len()), (1, 3));
+}
+
+/// What is verified with evidence in a file beside the image.
+async fn verify_with_file(world: &World, root: &Manifest, wanted: Wanted, documents: &[Content]) -> Verified {
+    let mut files = EvidenceFiles::default();
+    for (number, document) in documents.iter().enumerate() {
+        files.add(&format!("{number}.json"), document, &world.limits).unwrap();
+    }
+    let requirement = Requirement {
+        id: "demand".to_owned(),
+        wanted,
+        keys: vec![world.key.public_key().fingerprint()],
+        threshold: NonZeroUsize::MIN,
+        cover: Cover::Inherited,
+        through_index: false,
+    };
+    let verifier = Verifier::new([world.key.public_key().clone()], &world.limits);
+    let scope = Scope::All;
+    let request = VerifyRequest { root, verifier: &verifier, requirements: &[requirement], scope: &scope };
+    let source = Source { files: Some(&files), ..Source::new(&world.store, &world.limits) };
+    job::verify(&request, &source).await
+}
+
+#[tokio::test]
+async fn evidence_that_is_at_hand_before_all_indexes_were_read_is_not_judged_too_early() {
+    // (accepted) In a file and in the outer index, about an image three indexes deep.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let inner = world.index(&[on(&leaf, "linux/amd64")]).await;
+    let between = world.index(&[inner.descriptor()]).await;
+    let root = world.index(&[between.descriptor()]).await;
+    let bundle = sign_statement(&world.statement(&leaf), &world.key, &world.limits).unwrap().to_content();
+    let verified = verify_with_file(&world, &root, sbom(), std::slice::from_ref(&bundle)).await;
+    assert!(verified.verdict.is_accepted(), "{:?}", verified.collected.rejections);
+    let carrier = world.artifact("carrier", &[(MediaType::SIGSTORE_BUNDLE_V03, bundle)], None).await;
+    let root = world.index(&[between.descriptor(), as_attestation(&carrier, &leaf)]).await;
+    assert!(world.accepts(&root, sbom(), Scope::All).await);
 }
