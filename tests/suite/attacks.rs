@@ -7,6 +7,7 @@ use attestry::attach::{Evidence, plan_referrer};
 use attestry::code::Code;
 use attestry::content::{Blob, Content};
 use attestry::crypto::{MessageDigests, SigningKey};
+use attestry::digest::{Digest, DigestAlgorithm};
 use attestry::dsse::{self, Envelope, EnvelopeSignature};
 use attestry::intoto::{Statement, Subject};
 use attestry::job::{self, EvidenceFiles, Source, Verified, VerifyRequest, sign_blob, sign_statement};
@@ -555,4 +556,28 @@ async fn evidence_that_is_at_hand_before_all_indexes_were_read_is_not_judged_too
     let carrier = world.artifact("carrier", &[(MediaType::SIGSTORE_BUNDLE_V03, bundle)], None).await;
     let root = world.index(&[between.descriptor(), as_attestation(&carrier, &leaf)]).await;
     assert!(world.accepts(&root, sbom(), Scope::All).await);
+}
+
+#[tokio::test]
+async fn a_signature_in_a_file_over_a_platform_is_tried_with_the_bytes_of_that_platform() {
+    // (accepted; undecided while the bytes cannot be read) A message signature, and a statement by SHA-512.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let message = sign_blob(leaf.blob(), &world.key, &world.limits).unwrap().to_content();
+    let subject = Subject::new(None, &Digest::of(DigestAlgorithm::Sha512, leaf.bytes()));
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let statement = Statement::new(vec![subject], sign, &Content::from("{}"));
+    let statement = sign_statement(&statement, &world.key, &world.limits).unwrap().to_content();
+    let root = world.index(&[on(&leaf, "linux/amd64")]).await;
+    let documents = [message, statement];
+    for document in &documents {
+        let verified = verify_with_file(&world, &root, Wanted::ImageSignature, std::slice::from_ref(document)).await;
+        assert!(verified.verdict.is_accepted(), "{:?}", verified.collected.rejections);
+    }
+    let absent = World { store: Memory::new(&world.limits), ..world };
+    absent.store.push_manifest(&root).await.unwrap();
+    for document in documents {
+        let verified = verify_with_file(&absent, &root, Wanted::ImageSignature, &[document]).await;
+        assert!(!verified.verdict.is_accepted() && verified.undecided, "{:?}", verified.collected.rejections);
+    }
 }
