@@ -581,3 +581,22 @@ async fn a_signature_in_a_file_over_a_platform_is_tried_with_the_bytes_of_that_p
         assert!(!verified.verdict.is_accepted() && verified.undecided, "{:?}", verified.collected.rejections);
     }
 }
+
+#[tokio::test]
+async fn a_document_in_a_file_lends_no_size_to_a_manifest_that_lies_about_it() {
+    // (refused: size-mismatch) As in a store, whatever else has the document.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let bundle = sign_statement(&world.statement(&leaf), &world.key, &world.limits).unwrap().to_content();
+    let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.clone()).unwrap();
+    world.store.push_blob(&blob).await.unwrap();
+    let lie = Descriptor { size: 1, ..Descriptor::of(&blob) };
+    world.hang(lie, &leaf).await;
+    // An unmet demand has looked everywhere.
+    let verified = verify_with_file(&world, &leaf, Wanted::ImageSignature, &[bundle]).await;
+    let attestations = &verified.collected.evidence.attestations;
+    let seen: Vec<_> = attestations.iter().map(|known| known.location().seen.as_slice()).collect();
+    assert_eq!(seen, [[EvidenceLayout::File]]);
+    let rejected: Vec<Code> = verified.collected.rejections.iter().map(|rejection| rejection.code).collect();
+    assert_eq!(rejected, [Code::SizeMismatch]);
+}
