@@ -251,3 +251,39 @@ fn a_config_that_only_an_attestation_manifest_has_is_no_image_of_the_layout() {
     let archive = good(&scene).file("manifest.json", text).finish();
     list(&scene, "docker-archive", &archive).says(3, "archive-invalid").names("index.json does not");
 }
+
+#[test]
+fn a_name_in_an_archive_with_two_lists_is_one_image() {
+    // (refused: archive-invalid): `1` would be verified, and the image that it is not would be loaded as `app:1`
+    let mut scene = Scene::empty();
+    let image = |scene: &Scene, seed: &str| {
+        let config = scene.blob("application/vnd.oci.image.config.v1+json", json!({"seed": seed}).to_string());
+        let image = scene.manifest(&json!({
+            "schemaVersion": 2, "mediaType": super::scene::MANIFEST, "config": config, "layers": [],
+        }));
+        (image, config["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/"))
+    };
+    let ((mut good_one, good_config), (mut evil_one, evil_config)) = (image(&scene, "good"), image(&scene, "evil"));
+    let list_of = |one: &str, two: &str| {
+        let image = |config: &str, name: &str| json!({"Config": config, "RepoTags": [name], "Layers": []});
+        json!([image(one, "app:1"), image(two, "app:2")]).to_string()
+    };
+    for in_full in [false, true] {
+        if in_full {
+            scene = Scene::empty();
+            image(&scene, "good");
+            image(&scene, "evil");
+            good_one["annotations"] = json!({"io.containerd.image.name": "docker.io/library/app:1"});
+            evil_one["annotations"] = json!({"io.containerd.image.name": "docker.io/library/app:2"});
+        }
+        scene.tag("1", &good_one);
+        scene.tag("2", &evil_one);
+        let same = good(&scene).file("manifest.json", list_of(&good_config, &evil_config)).finish();
+        let file = scene.file("same.tar", same);
+        assert_eq!(scene.run(&["list", &format!("oci-archive:{file}:1")]).code, 0);
+        let swapped = good(&scene).file("manifest.json", list_of(&evil_config, &good_config)).finish();
+        for scheme in ["oci-archive", "docker-archive"] {
+            list(&scene, scheme, &swapped).says(3, "archive-invalid").names("another image");
+        }
+    }
+}
