@@ -287,3 +287,42 @@ fn a_name_in_an_archive_with_two_lists_is_one_image() {
         }
     }
 }
+
+/// A folder as `cosign save` leaves it, with two images put together by hand.
+fn saved_by_cosign(scene: &mut Scene, document: &serde_json::Value) {
+    let other = scene.image("two");
+    let kind = |descriptor: &serde_json::Value, kind: &str| {
+        let mut entry = descriptor.clone();
+        entry["annotations"]["kind"] = format!("dev.cosignproject.cosign/{kind}").into();
+        entry
+    };
+    let attestations = scene.artifact(&serde_json::Value::Null, std::slice::from_ref(document));
+    let entries = [kind(&scene.image, "image"), kind(&other, "image"), kind(&attestations, "atts")];
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+    std::fs::write(scene.root().join("index.json"), index.to_string()).unwrap();
+}
+
+#[test]
+fn saved_evidence_that_cannot_be_looked_into_is_not_taken_for_absent() {
+    // (accepted; undecided: not-found) Several images, and what names one of them is large, or missing.
+    let mut scene = Scene::new();
+    let padded = |scene: &Scene, space: usize| {
+        let text = super::scene::statement(super::scene::TYPE, &[&scene.image]);
+        let document = super::scene::envelope(&scene.team, super::scene::IN_TOTO, &text).to_string();
+        scene.blob(super::scene::ENVELOPE, document + &" ".repeat(space))
+    };
+    for space in [0, 9 << 20] {
+        let document = padded(&scene, space);
+        saved_by_cosign(&mut scene, &document);
+        let digest = scene.image["digest"].as_str().unwrap().to_owned();
+        let verify = |scene: &Scene| {
+            let (key, reference) = (scene.at("team.pub"), format!("oci:{}@{digest}", scene.root().display()));
+            let type_name = super::scene::TYPE;
+            let arguments = ["verify", &reference, "--key", &key, "--type", type_name, "--output", "json"];
+            super::scene::Report::of(scene.run(&arguments))
+        };
+        verify(&scene).accepted();
+        std::fs::remove_file(scene.file_of(&document)).unwrap();
+        verify(&scene).undecided("attestation-missing", "not-found");
+    }
+}
