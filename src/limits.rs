@@ -73,6 +73,10 @@ pub struct Limits {
     pub archive_entries: usize,
     /// Bytes of all names in one archive, and in the headers that carry them.
     pub archive_name_bytes: u64,
+    /// Bytes of one name in an archive, or of what a link in it leads to. As long as a path may be on Linux.
+    pub archive_path_bytes: usize,
+    /// Folders in one name in an archive: each is looked up. The deepest trees of packages have some 60.
+    pub archive_path_depth: usize,
     /// Files of a folder or archive that an exporter wrote. As many as one statement may name.
     pub exported_files: usize,
 }
@@ -111,6 +115,8 @@ impl Default for Limits {
             archive_ratio: 200,
             archive_entries: 500_000,
             archive_name_bytes: 64 << 20,
+            archive_path_bytes: 4_096,
+            archive_path_depth: 256,
             exported_files: 100_000,
         }
     }

@@ -51,7 +51,9 @@ pub(super) fn failed(tree: &dyn Tree, name: &str) -> impl FnOnce(io::Error) -> S
 /// The descriptor of what has to be covered; nothing for folders, and for links to something that is covered itself.
 pub(super) fn part(tree: &dyn Tree, name: &str) -> Result<Option<Descriptor>, StoreError> {
     let Some(kind) = tree.entries().get(name) else { return Ok(None) };
-    let descriptor = match (kind, follow(tree.entries(), name)) {
+    let is_link = matches!(kind, Kind::HardLink(_) | Kind::SymbolicLink(_));
+    let target = if is_link { follow(tree.entries(), name) } else { None };
+    let descriptor = match (kind, target) {
         (Kind::Folder, _) => return Ok(None),
         (Kind::File { .. }, _) => digest_of(tree, name, kind)?,
         (Kind::HardLink(_), Some(target @ Kind::File { .. })) => digest_of(tree, name, &target)?,
