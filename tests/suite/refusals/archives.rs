@@ -342,3 +342,19 @@ fn a_name_that_is_a_whole_tree_is_refused_before_anything_is_looked_up() {
         }
     }
 }
+
+#[test]
+fn a_layer_that_is_listed_again_and_again_is_read_once() {
+    // (accepted) 50,000 times 8 MiB would be 400 GB to digest, out of an archive of some kilobytes.
+    let scene = Scene::new();
+    let layer = vec![0; 8 << 20];
+    let diff_id = attestry::digest::Digest::sha256(&layer).to_string();
+    let config = json!({"rootfs": {"type": "layers", "diff_ids": vec![diff_id; 20_000]}}).to_string();
+    let names: Vec<String> = (0..20_000).map(|number| if number % 2 == 0 { "l".into() } else { "s".into() }).collect();
+    let text = json!([{"Config": "c", "RepoTags": ["app:1"], "Layers": names}]).to_string();
+    let tar = Tar::default().file("c", config).file("l", layer).entry(b'2', "s", "l").file("manifest.json", text);
+    let start = std::time::Instant::now();
+    let ended = list(&scene, "docker-archive", &gzip(&tar.finish()));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
