@@ -12,6 +12,8 @@
 pub struct Limits {
     /// Bytes of a manifest or index. Registries must take 4 MiB (distribution-spec, "Pushing manifests"); a larger one is a bomb.
     pub manifest_bytes: u64,
+    /// Bytes of all manifests that are read for one image, which are held in memory. Ten thousand of the usual ones have 20 MiB.
+    pub manifests_bytes: u64,
     /// Bytes of one attached document. BuildKit caps an attestation file at 40–80 MiB; base64 and room on top.
     pub blob_bytes: u64,
     /// Bytes up to which content is held in memory; larger content is spooled to an unlinked file.
@@ -42,7 +44,8 @@ pub struct Limits {
     pub referrers: usize,
     /// Children of one index. Real ones have up to 24.
     pub index_children: usize,
-    /// Parts of one image that can be run, over all indexes in it. Past that a nested index counts as one part.
+    /// Parts of one image that can be run, and indexes among them, over all indexes in it. Past that a nested index counts as
+    /// one part.
     pub image_parts: usize,
     /// Levels of indexes inside indexes.
     pub index_depth: usize,
@@ -85,6 +88,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             manifest_bytes: 4 << 20,
+            manifests_bytes: 256 << 20,
             blob_bytes: 512 << 20,
             memory_bytes: 8 << 20,
             two_pass_message_bytes: 128 << 20,
