@@ -12,6 +12,8 @@
 pub struct Limits {
     /// Bytes of a manifest or index. Registries must take 4 MiB (distribution-spec, "Pushing manifests"); a larger one is a bomb.
     pub manifest_bytes: u64,
+    /// Bytes of all manifests that are read for one image, which are held in memory. Ten thousand of the usual ones have 20 MiB.
+    pub manifests_bytes: u64,
     /// Bytes of one attached document. BuildKit caps an attestation file at 40–80 MiB; base64 and room on top.
     pub blob_bytes: u64,
     /// Bytes up to which content is held in memory; larger content is spooled to an unlinked file.
@@ -45,7 +47,8 @@ pub struct Limits {
     pub referrers: usize,
     /// Children of one index. Real ones have up to 24.
     pub index_children: usize,
-    /// Parts of one image that can be run, over all indexes in it. Past that a nested index counts as one part.
+    /// Parts of one image that can be run, and indexes among them, over all indexes in it. Past that a nested index counts as
+    /// one part.
     pub image_parts: usize,
     /// Levels of indexes inside indexes.
     pub index_depth: usize,
@@ -79,6 +82,10 @@ pub struct Limits {
     pub archive_entries: usize,
     /// Bytes of all names in one archive, and in the headers that carry them.
     pub archive_name_bytes: u64,
+    /// Bytes of one name in an archive, or of what a link in it leads to. As long as a path may be on Linux.
+    pub archive_path_bytes: usize,
+    /// Folders in one name in an archive: each is looked up. The deepest trees of packages have some 60.
+    pub archive_path_depth: usize,
     /// Files of a folder or archive that an exporter wrote. As many as one statement may name.
     pub exported_files: usize,
     /// Bytes that a body must bring in a second, on average over the idle time: a peer that drips may not hold a request
@@ -106,6 +113,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             manifest_bytes: 4 << 20,
+            manifests_bytes: 256 << 20,
             blob_bytes: 512 << 20,
             memory_bytes: 8 << 20,
             two_pass_message_bytes: 128 << 20,
@@ -138,6 +146,8 @@ impl Default for Limits {
             archive_ratio: 200,
             archive_entries: 500_000,
             archive_name_bytes: 64 << 20,
+            archive_path_bytes: 4_096,
+            archive_path_depth: 256,
             exported_files: 100_000,
             slowest_bytes_per_second: 4 << 10,
             whole_upload_bytes: 32 << 20,

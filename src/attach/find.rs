@@ -208,6 +208,10 @@ pub struct Finder {
     answered: HashMap<Fetch, Known>,
     /// Nested indexes whose leaves are known, or that are a leaf themselves.
     entered: HashSet<Digest>,
+    /// What can be run in the indexes that were entered; a nested index counts beside what it holds.
+    parts: usize,
+    /// Bytes of all manifests that were answered.
+    manifest_bytes: u64,
     inner: Vec<Manifest>,
     leaves: Vec<PlatformManifest>,
     found: Vec<FoundManifest>,
@@ -234,6 +238,8 @@ impl Finder {
             waiting: HashMap::new(),
             answered: HashMap::new(),
             entered: HashSet::new(),
+            parts: 0,
+            manifest_bytes: 0,
             inner: Vec::new(),
             leaves: Vec::new(),
             found: Vec::new(),
@@ -387,6 +393,7 @@ impl Finder {
 
     fn enter_index(&mut self, manifest: &Manifest, held_by: &[Digest]) {
         let Some(index) = manifest.as_index() else { return };
+        self.parts += index.runnable().count();
         let holders: Vec<Digest> = held_by.iter().chain([manifest.digest()]).cloned().collect();
         for child in index.children() {
             let descriptor = &child.descriptor;
@@ -409,8 +416,12 @@ impl Finder {
     /// Enters an index once, however often it is listed: a few indexes that list each other a thousand times would
     /// otherwise unfold into 10⁹ images.
     fn enter_nested(&mut self, manifest: &Manifest, child: &Descriptor, held_by: &[Digest]) {
-        let children = manifest.as_index().map_or(0, |index| index.children().len());
-        if self.leaves.len() + children > self.limits.image_parts {
+        if self.entered.contains(manifest.digest()) {
+            return;
+        }
+        // Indexes of indexes are counted as well: without a single image in them they would be fetched without end.
+        let parts = manifest.as_index().map_or(0, |index| index.runnable().count());
+        if self.parts + parts > self.limits.image_parts + 1 {
             return self.stay_outside(child, held_by);
         }
         if self.entered.insert(manifest.digest().clone()) {
@@ -463,7 +474,16 @@ impl Finder {
                 }
                 Known::Nothing
             }
-            Answer::Manifest(manifest) => Known::Manifest(Arc::from(manifest)),
+            Answer::Manifest(manifest) => {
+                let bytes = self.manifest_bytes.saturating_add(manifest.blob().size());
+                if bytes > self.limits.manifests_bytes {
+                    let limit = self.limits.manifests_bytes;
+                    let message = format!("more than {limit} bytes of manifests are attached");
+                    return Known::Unreadable(Failure { code: Code::TooLarge, message, undecided: true });
+                }
+                self.manifest_bytes = bytes;
+                Known::Manifest(Arc::from(manifest))
+            }
             Answer::Absent
                 if reasons.iter().all(|reason| matches!(reason, Reason::Tag { .. } | Reason::Listing { .. })) =>
             {
@@ -688,5 +708,44 @@ mod tests {
             finder.step(vec![(nested, Answer::Manifest(Box::new(inner.clone())))]);
             assert_eq!(finder.image().platforms().len(), expected);
         }
+    }
+
+    #[test]
+    fn indexes_of_indexes_are_entered_up_to_the_bound_of_parts() {
+        // Ten indexes with ten indexes each, and not one image.
+        let index = |children: &[Descriptor]| manifest(new_index(children, &Default::default()));
+        let named = |seed: usize| Descriptor::new(MediaType::OCI_INDEX, Digest::sha256(&seed.to_le_bytes()), 1);
+        let inner: Vec<Manifest> =
+            (0..10).map(|outer| index(&(0..10).map(|place| named(10 * outer + place)).collect::<Vec<_>>())).collect();
+        let outer = index(&inner.iter().map(Manifest::descriptor).collect::<Vec<_>>());
+        let limits = Limits { image_parts: 40, ..Limits::default() };
+        let mut finder = Finder::new(outer, None, &[], &limits);
+        let wished = finder.step(Vec::new());
+        let answers = wished.into_iter().filter_map(|fetch| {
+            let Fetch::Manifest(wanted) = &fetch else { return None };
+            let known = inner.iter().find(|known| *known.digest() == wanted.digest)?.clone();
+            Some((fetch, Answer::Manifest(Box::new(known))))
+        });
+        let answers = answers.collect();
+        let next = finder.step(answers);
+        let fetched = next.iter().filter(|fetch| matches!(fetch, Fetch::Manifest(_))).count();
+        assert_eq!(fetched, 30, "three of ten are entered");
+        assert_eq!(finder.image().platforms().len(), 7, "and the others are parts");
+    }
+
+    #[test]
+    fn manifests_past_the_bound_of_all_bytes_leave_the_question_open() {
+        let root = image("root");
+        let referrers = [referrer_of(&root), image("other")];
+        let limits = Limits { manifests_bytes: referrers[0].blob().size(), ..Limits::default() };
+        let mut finder = Finder::new(root, None, &[], &limits);
+        let first = finder.step(Vec::new());
+        let listing = referrers.iter().map(Manifest::referrer_descriptor).collect();
+        let wished = finder.step(vec![(first[0].clone(), Answer::Referrers(listing))]);
+        let answers = wished.into_iter().zip(&referrers);
+        finder.step(answers.map(|(fetch, manifest)| (fetch, Answer::Manifest(Box::new(manifest.clone())))).collect());
+        assert_eq!(finder.found().len(), 1);
+        let failure = &finder.refused()[0].failure;
+        assert!(failure.undecided && failure.code == Code::TooLarge);
     }
 }

@@ -331,7 +331,7 @@ impl Collected {
         if verified.is_image_signature() {
             let signatures = match signatures_of(&verified, image, &location) {
                 // A file hangs on nothing: it may sign an attestation manifest that is found later.
-                Err(VerifyError::SubjectMismatch { .. }) if location.file.is_some() => {
+                Err(VerifyError::SubjectMismatch { bytes_missing: false, .. }) if location.file.is_some() => {
                     self.unplaced.push((verified, location));
                     return Ok(());
                 }
@@ -501,8 +501,16 @@ fn sign_of(
     if first.is_ok() || location.file.is_none() {
         return first;
     }
-    // A file hangs on nothing: it may sign any part of the image.
-    digests.iter().find_map(|(digest, _)| of(digest).ok()).map_or(first, Ok)
+    // A file hangs on nothing: it may sign any part of the image, also one whose bytes were not read yet.
+    let mut open = None;
+    for (digest, _) in &digests {
+        match of(digest) {
+            Ok(signature) => return Ok(signature),
+            Err(error) if needs_bytes(&error) => open = Some(error),
+            Err(_) => {}
+        }
+    }
+    open.map_or(first, Err)
 }
 
 /// A signing statement may be about the image and about several of its parts.
@@ -519,7 +527,9 @@ fn signatures_of(
     if signatures.is_empty() {
         let subjects = verified.statement().subjects();
         let about = subjects.iter().filter_map(Subject::digest).collect();
-        let bytes_missing = digests.iter().any(|(_, bytes)| bytes.is_none());
+        let unknown = digests.iter().filter(|(_, bytes)| bytes.is_none());
+        let bytes_missing =
+            unknown.into_iter().any(|(digest, _)| subjects.iter().any(|subject| subject.needs_bytes(digest)));
         return Err(VerifyError::SubjectMismatch { about, bytes_missing });
     }
     Ok(signatures)

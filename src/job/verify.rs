@@ -75,13 +75,15 @@ impl Looking<'_> {
     async fn until_met(&mut self) -> Verdict {
         loop {
             self.wishes.fetch_some(AT_ONCE, &mut self.finder, self.source).await;
+            // An index that was not read yet may hold parts of the image that nothing covers, and what is about one of
+            // them would be refused for good.
+            if !self.finder.parts_are_known() && !self.wishes.is_empty() {
+                continue;
+            }
             self.collected.take(&mut self.finder, self.request.verifier, self.source).await;
             let verdict =
                 evaluate(self.request.requirements, self.request.scope, &self.finder.image(), &self.collected.evidence);
-            // An index that was not read yet may hold parts of the image that nothing covers.
-            let is_met = verdict.is_accepted() && self.finder.parts_are_known();
-            let is_over = self.wishes.is_empty() && !self.widen();
-            if is_met || is_over {
+            if verdict.is_accepted() || (self.wishes.is_empty() && !self.widen()) {
                 return verdict;
             }
         }

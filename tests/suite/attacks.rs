@@ -7,9 +7,10 @@ use attestry::attach::{DocumentKind, Evidence, plan_referrer};
 use attestry::code::Code;
 use attestry::content::{Blob, Content};
 use attestry::crypto::{MessageDigests, SigningKey};
+use attestry::digest::{Digest, DigestAlgorithm};
 use attestry::dsse::{self, Envelope, EnvelopeSignature};
 use attestry::intoto::{Statement, Subject};
-use attestry::job::{self, Source, Verified, VerifyRequest, sign_blob, sign_statement};
+use attestry::job::{self, EvidenceFiles, Source, Verified, VerifyRequest, sign_blob, sign_statement};
 use attestry::limits::Limits;
 use attestry::location::{EvidenceLayout, Location};
 use attestry::media_type::{MediaType, PayloadType, PredicateType};
@@ -518,4 +519,84 @@ async fn a_signature_over_an_attestation_manifest_that_is_kept_in_many_ways_make
     assert!(!verified.verdict.is_accepted());
     let evidence = &verified.collected.evidence;
     assert_eq!((evidence.attestations.len(), evidence.signatures.len()), (1, 3));
+}
+
+/// What is verified with evidence in a file beside the image.
+async fn verify_with_file(world: &World, root: &Manifest, wanted: Wanted, documents: &[Content]) -> Verified {
+    let mut files = EvidenceFiles::default();
+    for (number, document) in documents.iter().enumerate() {
+        files.add(&format!("{number}.json"), document, &world.limits).unwrap();
+    }
+    let requirement = Requirement {
+        id: "demand".to_owned(),
+        wanted,
+        keys: vec![world.key.public_key().fingerprint()],
+        threshold: NonZeroUsize::MIN,
+        cover: Cover::Inherited,
+        through_index: false,
+    };
+    let verifier = Verifier::new([world.key.public_key().clone()], &world.limits);
+    let scope = Scope::All;
+    let request = VerifyRequest { root, verifier: &verifier, requirements: &[requirement], scope: &scope };
+    let source = Source { files: Some(&files), ..Source::new(&world.store, &world.limits) };
+    job::verify(&request, &source).await
+}
+
+#[tokio::test]
+async fn evidence_that_is_at_hand_before_all_indexes_were_read_is_not_judged_too_early() {
+    // (accepted) In a file and in the outer index, about an image three indexes deep.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let inner = world.index(&[on(&leaf, "linux/amd64")]).await;
+    let between = world.index(&[inner.descriptor()]).await;
+    let root = world.index(&[between.descriptor()]).await;
+    let bundle = sign_statement(&world.statement(&leaf), &world.key, &world.limits).unwrap().to_content();
+    let verified = verify_with_file(&world, &root, sbom(), std::slice::from_ref(&bundle)).await;
+    assert!(verified.verdict.is_accepted(), "{:?}", verified.collected.rejections);
+    let carrier = world.artifact("carrier", &[(MediaType::SIGSTORE_BUNDLE_V03, bundle)], None).await;
+    let root = world.index(&[between.descriptor(), as_attestation(&carrier, &leaf)]).await;
+    assert!(world.accepts(&root, sbom(), Scope::All).await);
+}
+
+#[tokio::test]
+async fn a_signature_in_a_file_over_a_platform_is_tried_with_the_bytes_of_that_platform() {
+    // (accepted; undecided while the bytes cannot be read) A message signature, and a statement by SHA-512.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let message = sign_blob(leaf.blob(), &world.key, &world.limits).unwrap().to_content();
+    let subject = Subject::new(None, &Digest::of(DigestAlgorithm::Sha512, leaf.bytes()));
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let statement = Statement::new(vec![subject], sign, &Content::from("{}"));
+    let statement = sign_statement(&statement, &world.key, &world.limits).unwrap().to_content();
+    let root = world.index(&[on(&leaf, "linux/amd64")]).await;
+    let documents = [message, statement];
+    for document in &documents {
+        let verified = verify_with_file(&world, &root, Wanted::ImageSignature, std::slice::from_ref(document)).await;
+        assert!(verified.verdict.is_accepted(), "{:?}", verified.collected.rejections);
+    }
+    let absent = World { store: Memory::new(&world.limits), ..world };
+    absent.store.push_manifest(&root).await.unwrap();
+    for document in documents {
+        let verified = verify_with_file(&absent, &root, Wanted::ImageSignature, &[document]).await;
+        assert!(!verified.verdict.is_accepted() && verified.undecided, "{:?}", verified.collected.rejections);
+    }
+}
+
+#[tokio::test]
+async fn a_document_in_a_file_lends_no_size_to_a_manifest_that_lies_about_it() {
+    // (refused: size-mismatch) As in a store, whatever else has the document.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let bundle = sign_statement(&world.statement(&leaf), &world.key, &world.limits).unwrap().to_content();
+    let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.clone()).unwrap();
+    world.store.push_blob(&blob).await.unwrap();
+    let lie = Descriptor { size: 1, ..Descriptor::of(&blob) };
+    world.hang(lie, &leaf).await;
+    // An unmet demand has looked everywhere.
+    let verified = verify_with_file(&world, &leaf, Wanted::ImageSignature, &[bundle]).await;
+    let attestations = &verified.collected.evidence.attestations;
+    let seen: Vec<_> = attestations.iter().map(|known| known.location().seen.as_slice()).collect();
+    assert_eq!(seen, [[EvidenceLayout::File]]);
+    let rejected: Vec<Code> = verified.collected.rejections.iter().map(|rejection| rejection.code).collect();
+    assert_eq!(rejected, [Code::SizeMismatch]);
 }

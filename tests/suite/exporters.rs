@@ -323,3 +323,24 @@ fn thousands_of_files_are_covered_in_no_time_worth_naming() {
     let report = export.verify(&format!("tar:{archive}")).exits(1).json();
     assert!(report["requirements"][0]["message"].as_str().unwrap().contains("d/one-more"), "one of 6,001 is named");
 }
+
+#[cfg(unix)]
+#[test]
+fn no_file_has_the_content_that_stands_for_a_link_that_leads_out() {
+    // (refused: platform-missing) Somebody got files attested whose content is how such links are described here.
+    let target = "/etc/passwd";
+    let described = [
+        format!("attestry: a link out of the exported files, to {target}\n"),
+        "attestry: no file and no folder: link\n".to_owned(),
+    ];
+    let export = Export::new(&[("hello.txt", "hello")]);
+    export.sign("provenance.sigstore.json", &statement(SLSA, &["hello", &described[0], &described[1]]));
+    export.accepted();
+    std::os::unix::fs::symlink(target, export.path("link")).unwrap();
+    let report = export.verify(&export.folder()).exits(1).json();
+    assert_eq!(report["requirements"][0]["code"], "platform-missing", "{report}");
+    std::fs::remove_file(export.path("link")).unwrap();
+    let tar = Tar::of_folder(Path::new(&export.path("")), "").entry(b'6', "link", "").finish();
+    let report = export.verify(&format!("tar:{}", export.scratch.write("special.tar", tar))).exits(1).json();
+    assert_eq!(report["requirements"][0]["code"], "platform-missing", "{report}");
+}

@@ -1,27 +1,28 @@
 //! Archives as `docker save` writes them: since Docker 25 with an OCI layout in them, before that without.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::content::Blob;
-use crate::digest::{Digest, DigestAlgorithm};
+use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::oci::annotations::REF_NAME;
 use crate::oci::{Descriptor, Manifest};
 use crate::reference::{Repository, Selector, Tag};
-use crate::store::layout::{INDEX_FILE_NAME, LAYOUT_FILE_NAME, LayoutReader, is_evidence};
+use crate::store::layout::{INDEX_FILE_NAME, LAYOUT_FILE_NAME, LayoutReader};
 use crate::store::{Store, StoreError, check_size};
 
 use super::entries::Kind;
 use super::layout::ArchivedLayout;
 use super::open::OpenArchive;
-use super::saved_image::{LIST_FILE_NAME, ListedImage, SavedImage, SavedImages, read_list};
+use super::same_images::check_same_images;
+use super::saved_image::{LIST_FILE_NAME, ListedImage, SavedImage, SavedImages};
 
 /// Annotation by which containerd names an entry of `index.json` in full.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// An archive that `docker save`, `podman save` or a build tool wrote.
 pub struct DockerArchive {
@@ -154,14 +155,16 @@ impl DockerArchive {
 
 /// Names are compared in full, as docker completes them.
 fn same_name(left: &str, right: &str) -> bool {
-    fn full(name: &str) -> Option<(Repository, String)> {
-        let (name, tag) = match name.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name, tag),
-            _ => (name, "latest"),
-        };
-        Some((Repository::parse(name).ok()?, tag.to_owned()))
-    }
-    left == right || full(left).is_some_and(|left| full(right) == Some(left))
+    left == right || full_name(left).is_some_and(|left| full_name(right) == Some(left))
+}
+
+/// Repository and tag of a name, as docker completes them.
+pub(super) fn full_name(name: &str) -> Option<(Repository, String)> {
+    let (name, tag) = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (name, "latest"),
+    };
+    Some((Repository::parse(name).ok()?, tag.to_owned()))
 }
 
 /// Whether the archive has an OCI layout with something in it. Docker 25 wrote empty ones beside its own list.
@@ -179,52 +182,6 @@ fn holds_layout(archive: &OpenArchive, limits: &Limits) -> bool {
     let index = text.ok().and_then(|text| serde_json::from_slice::<Index>(&text).ok());
     let is_empty = index.is_some_and(|index| index.manifests.is_none_or(|manifests| manifests.is_empty()));
     !(is_empty && archive.entries.contains_key(LIST_FILE_NAME))
-}
-
-/// An archive with both an OCI layout and docker's own list must name the same images in both: what is verified by one
-/// would otherwise be another image than the one that is loaded by the other.
-pub(super) fn check_same_images(reader: &LayoutReader<ArchivedLayout>, limits: &Limits) -> Result<(), StoreError> {
-    let Some(list) = reader.files().content(LIST_FILE_NAME) else { return Ok(()) };
-    let place = reader.place();
-    if list.length() > limits.manifest_bytes {
-        let detail = format!("{LIST_FILE_NAME} has more than {} bytes", limits.manifest_bytes);
-        return Err(StoreError::TooMuch { place, detail });
-    }
-    let text = list.read_all().map_err(|cause| StoreError::Io {
-        action: "reading",
-        path: format!("{place}, entry {LIST_FILE_NAME}"),
-        cause,
-    })?;
-    let configs = configurations(reader, limits)?;
-    for image in read_list(&place, &text, limits)? {
-        let hex = image.config.strip_prefix("blobs/sha256/").unwrap_or_default();
-        let known = Digest::from_hex(DigestAlgorithm::Sha256, hex).is_ok_and(|digest| configs.contains(&digest));
-        if !known {
-            let detail = format!("{LIST_FILE_NAME} names an image that {INDEX_FILE_NAME} does not: {}", image.config);
-            return Err(StoreError::Archive { place, detail });
-        }
-    }
-    Ok(())
-}
-
-/// The configurations of everything in a layout that can be run, as far as they are there.
-fn configurations(reader: &LayoutReader<ArchivedLayout>, limits: &Limits) -> Result<BTreeSet<Digest>, StoreError> {
-    let mut configs = BTreeSet::new();
-    let mut seen = BTreeSet::new();
-    let mut next: VecDeque<(Descriptor, usize)> =
-        reader.index()?.entries().filter(|entry| !is_evidence(entry)).map(|entry| (entry.clone(), 0)).collect();
-    while let Some((entry, depth)) = next.pop_front() {
-        if depth > limits.index_depth || seen.len() > limits.image_parts || !seen.insert(entry.digest.clone()) {
-            continue;
-        }
-        // `docker save` of one platform keeps the index and leaves the other platforms out.
-        let Ok(manifest) = reader.manifest_at(&entry) else { continue };
-        configs.extend(manifest.as_image().map(|image| image.config.digest.clone()));
-        // What needs no cover is no image either.
-        let children = manifest.as_index().into_iter().flat_map(|index| index.runnable());
-        next.extend(children.map(|child| (child.descriptor.clone(), depth + 1)));
-    }
-    Ok(configs)
 }
 
 #[async_trait]

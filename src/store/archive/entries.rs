@@ -25,10 +25,10 @@ pub(in crate::store) type Entries = BTreeMap<String, Kind>;
 
 /// A file inside what is a file or a link would be written to another place than it is read from.
 pub(super) fn entry_inside_no_folder(entries: &Entries) -> Option<(&str, &str)> {
-    entries.keys().find_map(|name| {
-        let parents = name.match_indices('/').filter_map(|(at, _)| name.get(..at));
-        let mut other = parents.filter(|parent| entries.get(*parent).is_some_and(|kind| *kind != Kind::Folder));
-        other.next().map(|parent| (name.as_str(), parent))
+    entries.iter().filter(|(_, kind)| **kind != Kind::Folder).find_map(|(parent, _)| {
+        let inside = format!("{parent}/");
+        let (name, _) = entries.range(inside.clone()..).next()?;
+        name.starts_with(&inside).then_some((name.as_str(), parent.as_str()))
     })
 }
 

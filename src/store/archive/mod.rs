@@ -6,6 +6,7 @@ mod docker;
 mod entries;
 mod layout;
 mod open;
+mod same_images;
 mod saved_image;
 mod tar;
 
@@ -43,7 +44,7 @@ impl Archive {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, StoreError> {
         let archive = OpenArchive::open("oci-archive", path, limits)?;
         let reader = LayoutReader::open(ArchivedLayout::new(archive)?, limits)?;
-        docker::check_same_images(&reader, limits)?;
+        same_images::check_same_images(&reader, limits)?;
         Ok(Self { reader })
     }
 }

@@ -3,7 +3,9 @@
 //! Source: moby, image/spec/spec.md ("Combined Image JSON + Filesystem Changeset Format"); the manifest that is made of
 //! it is the one that containers/image (skopeo, podman) makes, so that digests can be compared.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 
@@ -58,6 +60,8 @@ pub(super) struct SavedImage {
 pub(super) struct SavedImages {
     pub(super) archive: OpenArchive,
     limits: Limits,
+    /// Lengths of layers whose digest was checked, by where they stand: a list may name one a million times.
+    measured: Mutex<HashMap<(u64, u64, Digest), u64>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -97,13 +101,18 @@ impl WrittenDescriptor {
 
 impl SavedImages {
     pub(super) fn new(archive: OpenArchive, limits: &Limits) -> Self {
-        Self { archive, limits: limits.clone() }
+        Self { archive, limits: limits.clone(), measured: Mutex::default() }
     }
 
     /// The images of the archive.
     pub(super) fn list(&self) -> Result<Vec<ListedImage>, StoreError> {
         let text = self.small_file(LIST_FILE_NAME)?;
-        read_list(&self.archive.place, &text, &self.limits)
+        let list = read_list(&self.archive.place, &text, &self.limits)?;
+        if list.len() > self.limits.image_parts {
+            let detail = format!("{LIST_FILE_NAME} lists more than {} images", self.limits.image_parts);
+            return Err(StoreError::TooMuch { place: self.archive.place.clone(), detail });
+        }
+        Ok(list)
     }
 
     fn invalid(&self, detail: String) -> StoreError {
@@ -204,6 +213,20 @@ impl SavedImages {
 
     /// The length of a layer when it is not compressed, after its digest was checked.
     fn measure(&self, name: &str, diff_id: &Digest) -> Result<u64, StoreError> {
+        let Some(Kind::File { offset, length }) = follow(&self.archive.entries, name) else {
+            return self.measure_now(name, diff_id);
+        };
+        let key = (offset, length, diff_id.clone());
+        let known = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let measured = self.measure_now(name, diff_id)?;
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(key, measured);
+        Ok(measured)
+    }
+
+    fn measure_now(&self, name: &str, diff_id: &Digest) -> Result<u64, StoreError> {
         let (mut reader, bound) = self.uncompressed(name)?;
         let mut hasher = crate::digest::Hasher::new(diff_id.algorithm());
         let (mut length, mut buffer) = (0_u64, vec![0; 192 << 10]);

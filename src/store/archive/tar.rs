@@ -121,7 +121,12 @@ impl Reading<'_> {
             Some(name) => name,
             None => header.name()?,
         };
-        let link = |ahead: Option<String>| ahead.map_or_else(|| header.link(), Ok);
+        let link = |ahead: Option<String>| {
+            let link = ahead.map_or_else(|| header.link(), Ok)?;
+            self.check_path(&link)?;
+            Ok::<String, TarError>(link)
+        };
+        self.check_path(&named)?;
         let name = clean(&named)?;
         // A header that gives one size and a record that gives another are two archives in one.
         if ahead.size.is_some_and(|other| other != size && size != 0) {
@@ -146,6 +151,17 @@ impl Reading<'_> {
             _ => {}
         }
         Ok((name, kind))
+    }
+
+    /// Names are looked up folder by folder, which costs their length each time.
+    fn check_path(&self, path: &str) -> Result<(), TarError> {
+        let (bytes, depth) = (self.limits.archive_path_bytes, self.limits.archive_path_depth);
+        if path.len() > bytes || path.split('/').count() > depth {
+            return Err(TarError::TooMuch(format!(
+                "a name of more than {bytes} bytes, or in more than {depth} folders"
+            )));
+        }
+        Ok(())
     }
 
     fn skip(&mut self, size: u64, name: &str) -> Result<(), TarError> {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use crate::content::Blob;
-use crate::digest::{DigestAlgorithm, Hasher};
+use crate::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Platform};
 use crate::store::StoreError;
@@ -52,24 +51,30 @@ pub(super) fn failed(tree: &dyn Tree, name: &str) -> impl FnOnce(io::Error) -> S
 /// The descriptor of what has to be covered; nothing for folders, and for links to something that is covered itself.
 pub(super) fn part(tree: &dyn Tree, name: &str) -> Result<Option<Descriptor>, StoreError> {
     let Some(kind) = tree.entries().get(name) else { return Ok(None) };
-    let descriptor = match (kind, follow(tree.entries(), name)) {
+    let is_link = matches!(kind, Kind::HardLink(_) | Kind::SymbolicLink(_));
+    let target = if is_link { follow(tree.entries(), name) } else { None };
+    let descriptor = match (kind, target) {
         (Kind::Folder, _) => return Ok(None),
         (Kind::File { .. }, _) => digest_of(tree, name, kind)?,
         (Kind::HardLink(_), Some(target @ Kind::File { .. })) => digest_of(tree, name, &target)?,
         (Kind::SymbolicLink(_), Some(Kind::File { .. } | Kind::Folder)) => return Ok(None),
         (Kind::SymbolicLink(target) | Kind::HardLink(target), _) => {
-            uncovered(&format!("a link out of the exported files, to {target}"))
+            uncovered(&format!("a link out of the exported files, to {target}")).map_err(failed(tree, name))?
         }
-        (Kind::Special, _) => uncovered(&format!("no file and no folder: {name}")),
+        (Kind::Special, _) => uncovered(&format!("no file and no folder: {name}")).map_err(failed(tree, name))?,
     };
     Ok(Some(descriptor))
 }
 
-/// What no statement can name: it stands in for something whose content is not here. The text is no file's content that
-/// anybody would sign, so that the demand on this part is never met.
-fn uncovered(what: &str) -> Descriptor {
-    let text = format!("attestry: {what}\n");
-    Descriptor::of(&Blob::of_bytes(MediaType::OCTET_STREAM, text.into_bytes()))
+/// What no statement can name: it stands in for something whose content is not here. Any text that described it could be
+/// the content of a file that somebody gets attested, so it has a digest of which nobody knows a content: the complement
+/// of that text's.
+fn uncovered(what: &str) -> io::Result<Descriptor> {
+    let text = Digest::sha256(format!("attestry: {what}\n").as_bytes());
+    let complement = |digit: char| digit.to_digit(16).and_then(|digit| char::from_digit(15 - digit, 16));
+    let hex: String = text.hex().chars().filter_map(complement).collect();
+    let digest = Digest::from_hex(text.algorithm(), &hex).map_err(io::Error::other)?;
+    Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, 0))
 }
 
 fn digest_of(tree: &dyn Tree, name: &str, kind: &Kind) -> Result<Descriptor, StoreError> {

@@ -1,6 +1,6 @@
 //! Reading a layout, wherever its files are: in a folder or in an archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -61,6 +61,8 @@ pub(in crate::store) struct LayoutReader<F> {
     pub(super) files: F,
     pub(super) limits: Limits,
     scan: Mutex<Option<Scan>>,
+    /// Which images a document names that `cosign save` kept, by its digest.
+    named: Mutex<HashMap<Digest, HashSet<String>>>,
 }
 
 impl<F: LayoutFiles> LayoutReader<F> {
@@ -69,7 +71,7 @@ impl<F: LayoutFiles> LayoutReader<F> {
     /// # Errors
     /// [`StoreError::NotALayout`] when `oci-layout` or `index.json` is missing or of another version.
     pub(in crate::store) fn open(files: F, limits: &Limits) -> Result<Self, StoreError> {
-        let reader = Self { files, limits: limits.clone(), scan: Mutex::default() };
+        let reader = Self { files, limits: limits.clone(), scan: Mutex::default(), named: Mutex::default() };
         let version = read_bounded(&reader.files, LAYOUT_FILE_NAME, LAYOUT_FILE_BYTES)
             .map_err(|error| reader.not_a_layout(format!("{LAYOUT_FILE_NAME}: {error}")))?;
         if !version.is_some_and(|version| check_layout_file(&version)) {
@@ -158,16 +160,23 @@ impl<F: LayoutFiles> LayoutReader<F> {
     /// What `cosign save` kept of the tags that cosign 2 has in a registry.
     fn saved_by_cosign(&self, index: &LayoutIndex, tag: &Tag) -> Result<Option<Descriptor>, StoreError> {
         let entries: Vec<&Descriptor> = index.entries().collect();
-        let kept = saved::entries_for(&entries, tag, &|entry| self.first_document(entry));
+        let kept = saved::entries_for(&entries, tag, &|entry, images| self.named_by(entry, images));
         if kept.is_empty() { Ok(None) } else { self.only(tag, kept).map(Some) }
     }
 
-    /// The first document of a manifest; nothing when it is not there, or too large to be looked into.
-    fn first_document(&self, entry: &Descriptor) -> Option<Vec<u8>> {
+    /// The images that the first document of a manifest names; nothing when it cannot be read. Each is read once, however
+    /// many entries and tags lead to it.
+    fn named_by(&self, entry: &Descriptor, images: &HashSet<&str>) -> Option<HashSet<String>> {
         let manifest = self.manifest_at(entry).ok()?;
         let layer = manifest.as_image()?.layers.first()?.clone();
-        let blob = self.blob(&layer, self.limits.memory_bytes).ok()?;
-        blob.bytes(self.limits.memory_bytes).ok().map(|bytes| bytes.to_vec())
+        let known = self.named.lock().unwrap_or_else(PoisonError::into_inner).get(&layer.digest).cloned();
+        if known.is_some() {
+            return known;
+        }
+        let blob = self.blob(&layer, self.limits.blob_bytes).ok()?;
+        let named = saved::named_in(blob.content(), images, &self.limits)?;
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(layer.digest, named.clone());
+        Some(named)
     }
 
     fn only(&self, tag: &Tag, entries: Vec<&Descriptor>) -> Result<Descriptor, StoreError> {
