@@ -2,7 +2,7 @@
 //!
 //! What arrives here was verified by `crate::verify`; nothing else can, since the types have no other constructor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::code::Code;
 use crate::digest::Digest;
@@ -223,25 +223,22 @@ fn count_attestations<'a>(requirement: &Requirement, evidence: &'a Evidence) -> 
         let hop = !matches!(attestation.verified().hop(), Hop::Index { .. }) || requirement.through_index;
         hop && types.iter().any(|selector| selector.matches(predicate_type))
     };
-    let matching: Vec<&Attestation> = evidence.attestations.iter().filter(counts).collect();
-    let places = evidence.attestations.iter().enumerate().filter(|(_, attestation)| counts(attestation));
+    // By statement: anybody can write one signed statement down in ten thousand ways.
+    let mut statements: HashMap<&Digest, (BTreeSet<&Digest>, BTreeSet<Code>)> = HashMap::new();
+    let counted = |attestation: &&Attestation| {
+        counts(attestation) && demanded(requirement, attestation.verified().signers()).next().is_some()
+    };
+    for attestation in evidence.attestations.iter().filter(counted) {
+        let (keys, unchecked) = statements.entry(attestation.verified().identity()).or_default();
+        keys.extend(demanded(requirement, attestation.verified().signers()));
+        unchecked.extend(attestation.verified().unchecked());
+    }
+    let places = evidence.attestations.iter().enumerate().filter(|(_, attestation)| counted(attestation));
     places
         .map(|(place, attestation)| {
-            let twins = matching.iter().filter(|other| {
-                other.verified().identity() == attestation.verified().identity()
-                    && demanded(requirement, other.verified().signers()).next().is_some()
-            });
-            Counted {
-                place: Some(place),
-                signatures: Vec::new(),
-                about: attestation.about().iter().collect(),
-                keys: twins.clone().flat_map(|twin| demanded(requirement, twin.verified().signers())).collect(),
-                unchecked: twins.flat_map(|twin| twin.verified().unchecked()).copied().collect(),
-            }
-        })
-        .filter(|counted| {
-            let attestation = counted.place.and_then(|place| evidence.attestations.get(place));
-            attestation.is_some_and(|known| demanded(requirement, known.verified().signers()).next().is_some())
+            let (keys, unchecked) = statements.get(attestation.verified().identity()).cloned().unwrap_or_default();
+            let about = attestation.about().iter().collect();
+            Counted { place: Some(place), signatures: Vec::new(), about, keys, unchecked }
         })
         .collect()
 }
