@@ -47,8 +47,8 @@ pub struct Limits {
     pub referrers: usize,
     /// Children of one index. Real ones have up to 24.
     pub index_children: usize,
-    /// Parts of one image that can be run, and indexes among them, over all indexes in it. Past that a nested index counts as
-    /// one part.
+    /// Parts of one image that can be run, over all indexes in it, and as many indexes. Past that a nested index counts as one
+    /// part.
     pub image_parts: usize,
     /// Levels of indexes inside indexes.
     pub index_depth: usize,

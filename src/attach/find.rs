@@ -208,8 +208,8 @@ pub struct Finder {
     answered: HashMap<Fetch, Known>,
     /// Nested indexes whose leaves are known, or that are a leaf themselves.
     entered: HashSet<Digest>,
-    /// What can be run in the indexes that were entered; a nested index counts beside what it holds.
-    parts: usize,
+    /// The indexes that those that were entered list.
+    listed_indexes: HashSet<Digest>,
     /// Bytes of all manifests that were answered.
     manifest_bytes: u64,
     inner: Vec<Manifest>,
@@ -238,7 +238,7 @@ impl Finder {
             waiting: HashMap::new(),
             answered: HashMap::new(),
             entered: HashSet::new(),
-            parts: 0,
+            listed_indexes: HashSet::new(),
             manifest_bytes: 0,
             inner: Vec::new(),
             leaves: Vec::new(),
@@ -393,7 +393,6 @@ impl Finder {
 
     fn enter_index(&mut self, manifest: &Manifest, held_by: &[Digest]) {
         let Some(index) = manifest.as_index() else { return };
-        self.parts += index.runnable().count();
         let holders: Vec<Digest> = held_by.iter().chain([manifest.digest()]).cloned().collect();
         for child in index.children() {
             let descriptor = &child.descriptor;
@@ -405,6 +404,7 @@ impl Finder {
                     self.wish(Phase::Likely, fetch_manifest(descriptor), Reason::IndexChild { about });
                 }
             } else if descriptor.media_type.is_image_index() && holders.len() < self.limits.index_depth {
+                self.listed_indexes.insert(descriptor.digest.clone());
                 let reason = Reason::NestedIndex { child: Box::new(descriptor.clone()), held_by: holders.clone() };
                 self.wish(Phase::Likely, fetch_manifest(descriptor), reason);
             } else {
@@ -419,9 +419,14 @@ impl Finder {
         if self.entered.contains(manifest.digest()) {
             return;
         }
-        // Indexes of indexes are counted as well: without a single image in them they would be fetched without end.
-        let parts = manifest.as_index().map_or(0, |index| index.runnable().count());
-        if self.parts + parts > self.limits.image_parts + 1 {
+        let children: Vec<_> = manifest.as_index().into_iter().flat_map(|index| index.children()).collect();
+        // Indexes of indexes are bounded as well: without a single image in them they would be fetched without end.
+        let is_new_index = |descriptor: &Descriptor| {
+            descriptor.media_type.is_image_index() && !self.listed_indexes.contains(&descriptor.digest)
+        };
+        let indexes = children.iter().filter(|child| is_new_index(&child.descriptor)).count();
+        let most = self.limits.image_parts;
+        if self.leaves.len() + children.len() > most || self.listed_indexes.len() + indexes > most {
             return self.stay_outside(child, held_by);
         }
         if self.entered.insert(manifest.digest().clone()) {

@@ -1,6 +1,6 @@
 //! Collecting: documents are fetched, verified, and kept as evidence or as rejections.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 
@@ -56,8 +56,10 @@ pub struct Collected {
     seen: usize,
     refused: usize,
     bare: Vec<Bare>,
-    /// Verified image signatures in files whose manifest was not found yet.
-    unplaced: Vec<(VerifiedStatement, Location)>,
+    /// Verified image signatures in files that may be about attestation manifests.
+    unplaced: Vec<Unplaced>,
+    /// With how many bare statements these were compared.
+    placed_for: usize,
     asked_for_bytes: bool,
     fetched_bytes: u64,
     documents: HashMap<(Digest, u64, MediaType), Blob>,
@@ -75,6 +77,14 @@ struct Bare {
     /// How many of the signatures were looked at.
     tried: usize,
     done: bool,
+}
+
+/// A verified image signature in a file.
+struct Unplaced {
+    statement: VerifiedStatement,
+    location: Location,
+    /// Whether it is about something that was found.
+    is_placed: bool,
 }
 
 /// What documents are checked with.
@@ -222,7 +232,7 @@ impl Collected {
             let hint = Some(bare.statement.predicate_type().clone());
             self.rejections.push(rejection(&VerifyError::Unsigned, &bare.location, hint));
         }
-        for (statement, location) in &self.unplaced {
+        for Unplaced { statement, location, .. } in self.unplaced.iter().filter(|unplaced| !unplaced.is_placed) {
             let about = statement.statement().subjects().iter().filter_map(Subject::digest).collect();
             let error = VerifyError::SubjectMismatch { about, bytes_missing: false };
             self.rejections.push(rejection(&error, location, Some(PredicateType::COSIGN_SIGN)));
@@ -329,14 +339,15 @@ impl Collected {
             }
         };
         if verified.is_image_signature() {
+            let is_file = location.file.is_some();
             let signatures = match signatures_of(&verified, image, &location) {
-                // A file hangs on nothing: it may sign an attestation manifest that is found later.
-                Err(VerifyError::SubjectMismatch { bytes_missing: false, .. }) if location.file.is_some() => {
-                    self.unplaced.push((verified, location));
-                    return Ok(());
-                }
+                Err(VerifyError::SubjectMismatch { bytes_missing: false, .. }) if is_file => Vec::new(),
                 signatures => signatures?,
             };
+            if is_file {
+                // A file hangs on nothing: it may sign an attestation manifest as well, also one that is found later.
+                self.keep_unplaced(verified, location, !signatures.is_empty());
+            }
             signatures.into_iter().for_each(|signature| self.keep_signature(signature));
             return Ok(());
         }
@@ -351,11 +362,12 @@ impl Collected {
     /// carrier: whoever signs an image says that it is released, and nothing about what a layer of it may state.
     fn resolve_bare(&mut self, image: &Image) {
         self.place_signatures();
+        let of_image: HashSet<&Digest> = image.digests().into_iter().map(|(digest, _)| digest).collect();
         let mut new = Vec::new();
         for bare in &mut self.bare {
             let (tried, fresh) = self.evidence.signatures.split_at(bare.tried.min(self.evidence.signatures.len()));
             bare.tried = self.evidence.signatures.len();
-            let is_image = image.digests().iter().any(|(digest, _)| *digest == bare.manifest.digest());
+            let is_image = of_image.contains(bare.manifest.digest());
             for signature in fresh.iter().filter(|_| !is_image) {
                 let direct = signature.about() == bare.manifest.digest();
                 let through_index = self.through_index && image.is_index() && signature.about() == image.digest();
@@ -392,19 +404,36 @@ impl Collected {
         }
     }
 
-    /// Ties image signatures in files to the attestation manifests that they name.
+    /// Ties image signatures in files to the attestation manifests that they name, however many and whenever found.
     fn place_signatures(&mut self) {
+        let fresh = self.bare.get(self.placed_for..).unwrap_or_default();
+        let mut seen = HashSet::new();
+        let fresh: Vec<&Bare> = fresh.iter().filter(|bare| seen.insert(bare.manifest.digest())).collect();
+        self.placed_for = self.bare.len();
         let mut placed = Vec::new();
-        self.unplaced.retain(|(statement, location)| {
-            let signatures = self.bare.iter().filter_map(|bare| {
-                let manifest = &bare.manifest;
-                statement.as_image_signature(manifest.digest(), Some(manifest.bytes()), location).ok()
-            });
+        for unplaced in &mut self.unplaced {
             let before = placed.len();
-            placed.extend(signatures);
-            placed.len() == before
-        });
+            placed.extend(fresh.iter().filter_map(|bare| {
+                let manifest = &bare.manifest;
+                let bytes = Some(manifest.bytes());
+                unplaced.statement.as_image_signature(manifest.digest(), bytes, &unplaced.location).ok()
+            }));
+            unplaced.is_placed |= placed.len() > before;
+        }
         placed.into_iter().for_each(|signature| self.keep_signature(signature));
+    }
+
+    /// Lines of a file are cheap: the same statement by the same keys is kept once.
+    fn keep_unplaced(&mut self, statement: VerifiedStatement, location: Location, is_placed: bool) {
+        let is_known = self.unplaced.iter().any(|known| {
+            known.statement.identity() == statement.identity()
+                && known.statement.signers() == statement.signers()
+                && known.statement.unchecked() == statement.unchecked()
+        });
+        if !is_known {
+            self.unplaced.push(Unplaced { statement, location, is_placed });
+            self.placed_for = 0;
+        }
     }
 
     /// The same signature a second time adds nothing: anybody can attach a good one ten thousand times.

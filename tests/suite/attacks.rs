@@ -600,3 +600,58 @@ async fn a_document_in_a_file_lends_no_size_to_a_manifest_that_lies_about_it() {
     let rejected: Vec<Code> = verified.collected.rejections.iter().map(|rejection| rejection.code).collect();
     assert_eq!(rejected, [Code::SizeMismatch]);
 }
+
+#[tokio::test]
+async fn a_signing_statement_in_a_file_signs_all_attestation_manifests_that_it_names() {
+    // (accepted) One of them is found at once and the other, whose annotation calls it something else, at last.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let vex = Statement::new(
+        vec![Subject::new(None, leaf.digest())],
+        PredicateType::new("https://openvex.dev/ns"),
+        &Content::from("{}"),
+    );
+    let early = (MediaType::IN_TOTO, vex.payload().clone());
+    let early = world.artifact("early", &[early], Some(&leaf.descriptor())).await;
+    let late = Blob::new(MediaType::IN_TOTO, world.statement(&leaf).payload().clone()).unwrap();
+    world.store.push_blob(&late).await.unwrap();
+    let notes = BTreeMap::from([("in-toto.io/predicate-type".to_owned(), "https://example.com/other".to_owned())]);
+    let subject = leaf.descriptor();
+    let late = world.read(artifact_manifest(&MediaType::new("x/y"), &[Descriptor::of(&late)], Some(&subject), &notes));
+    world.store.push_manifest(&late).await.unwrap();
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let subjects = [&early, &late, &leaf].map(|manifest| Subject::new(None, manifest.digest()));
+    let sign = Statement::new(subjects.to_vec(), sign, &Content::from("{}"));
+    let document = sign_statement(&sign, &world.key, &world.limits).unwrap().to_content();
+    let verified = verify_with_file(&world, &leaf, sbom(), &[document]).await;
+    assert!(verified.verdict.is_accepted(), "{:?}", verified.collected.rejections);
+}
+
+#[tokio::test]
+async fn ten_thousand_copies_of_what_is_right_take_no_time_worth_naming() {
+    // (refused: attestation-missing) Signed documents with more space in them, bare statements, and signatures elsewhere.
+    let world = World::new();
+    let leaf = world.image("leaf").await;
+    let elsewhere = Subject::new(None, world.image("elsewhere").await.digest());
+    let sign = PredicateType::new("https://sigstore.dev/cosign/sign/v1");
+    let sign = Statement::new(vec![elsewhere], sign, &Content::from("{}"));
+    let signed = sign_statement(&sign, &world.key, &world.limits).unwrap().to_content().read_all().unwrap();
+    let good = sign_statement(&world.statement(&leaf), &world.key, &world.limits).unwrap().to_content();
+    let good = good.read_all().unwrap();
+    let spaced = |bytes: &[u8], number: usize| {
+        let text = String::from_utf8(bytes.to_vec()).unwrap().trim_end().to_owned();
+        format!("{}{}{}", &text[..1], " ".repeat(number), &text[1..])
+    };
+    let lines: Vec<String> = (0..1_000).flat_map(|number| [spaced(&good, number), spaced(&signed, number)]).collect();
+    let lines = Content::from(lines.join("\n"));
+    let statement = (MediaType::IN_TOTO, world.statement(&leaf).payload().clone());
+    for number in 0..400 {
+        let layers = vec![statement.clone(); 50];
+        world.artifact(&number.to_string(), &layers, Some(&leaf.descriptor())).await;
+    }
+    let start = std::time::Instant::now();
+    let verified = verify_with_file(&world, &leaf, Wanted::ImageSignature, &[lines]).await;
+    assert!(!verified.verdict.is_accepted());
+    assert_eq!(verified.collected.evidence.attestations.len(), 1_000);
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}

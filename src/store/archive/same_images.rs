@@ -64,7 +64,7 @@ impl<'a> Named<'a> {
         let mut named = Self::default();
         for entry in entries {
             let tag = entry.annotation(REF_NAME);
-            let in_full = entry.annotation(CONTAINERD_NAME).or(tag.filter(|name| name.contains([':', '/'])));
+            let in_full = entry.annotation(CONTAINERD_NAME).or_else(|| tag.filter(|name| name.contains([':', '/'])));
             match (in_full.and_then(full_name), tag) {
                 (Some(name), _) => named.in_full.entry(name).or_default().push(*entry),
                 (None, Some(tag)) => named.by_tag.entry(tag).or_default().push(*entry),

@@ -279,11 +279,8 @@ impl<F: LayoutFiles> LayoutReader<F> {
             None => Scan::of(&self.files, &self.limits)?,
         };
         let scan = scan.insert(current);
-        for descriptor in scan.referrers_of(subject) {
-            if !found.iter().any(|known| known.digest == descriptor.digest) {
-                found.push(descriptor.clone());
-            }
-        }
+        let listed: HashSet<Digest> = found.iter().map(|known| known.digest.clone()).collect();
+        found.extend(scan.referrers_of(subject).filter(|known| !listed.contains(&known.digest)).cloned());
         Ok(found)
     }
 

@@ -22,16 +22,15 @@ pub(super) fn is_evidence(entry: &Descriptor) -> bool {
     matches!(entry.annotation(KIND), Some(SIGNATURES | ATTESTATIONS))
 }
 
+/// Which of the images, by the digits of their digests, the first document of an entry names.
+type Named<'a> = dyn Fn(&Descriptor, &HashSet<&str>) -> Option<HashSet<String>> + 'a;
+
 /// The entries that stand for what a registry has under a tag such as `sha256-….att`.
 ///
 /// The only image of a folder owns what is there. With several images an entry is only counted to those that its first
 /// document names; `named` reads it, and says which of the images that are. What cannot be read may name any of them. That
 /// is a hint, like the tag: verification compares subjects by itself.
-pub(super) fn entries_for<'a>(
-    entries: &[&'a Descriptor],
-    tag: &Tag,
-    named: &dyn Fn(&Descriptor, &HashSet<&str>) -> Option<HashSet<String>>,
-) -> Vec<&'a Descriptor> {
+pub(super) fn entries_for<'a>(entries: &[&'a Descriptor], tag: &Tag, named: &Named<'_>) -> Vec<&'a Descriptor> {
     let Some((stem, suffix)) = tag.as_str().rsplit_once('.') else { return Vec::new() };
     let kind = match suffix {
         "sig" => SIGNATURES,
