@@ -1,0 +1,92 @@
+//! Registries that mean harm: what they try to learn, to hide, and to keep us busy with.
+
+use std::sync::{Arc, Mutex};
+
+use attestry::code::Code;
+use attestry::content::Blob;
+use attestry::digest::Digest;
+use attestry::limits::Limits;
+use attestry::media_type::MediaType;
+use attestry::oci::Descriptor;
+use attestry::reference::{Repository, Selector, Tag};
+use attestry::store::registry::{CredentialSource, Mirror, Notices, Registry, RegistryOptions};
+use attestry::store::{Store, StoreError};
+
+use crate::registry_faults::signed_in;
+use crate::store_contract::{artifact, open, push_artifact};
+use crate::support::registry::{Auth, Canned, Faults, PASSWORD, TestRegistry};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const TEXT: &[u8] = b"0123456789";
+
+fn blob() -> Blob {
+    Blob::of_bytes(MediaType::new("text/plain"), TEXT)
+}
+
+fn limited(server: &TestRegistry, change: impl FnOnce(&mut Limits)) -> Registry {
+    let mut options = signed_in();
+    change(&mut options.limits);
+    open(server.host(), options)
+}
+
+/// A client that writes in pieces of 4 bytes.
+fn in_pieces(server: &TestRegistry) -> Registry {
+    limited(server, |limits| (limits.whole_upload_bytes, limits.piece_bytes) = (4, 4))
+}
+
+fn tagged(tag: &str) -> Selector {
+    Selector { tag: Some(Tag::parse(tag).unwrap()), digest: None }
+}
+
+fn is_protocol<T: std::fmt::Debug>(result: Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Protocol { .. }))
+}
+
+#[tokio::test]
+async fn what_was_sent_to_sign_in_is_not_printed_when_the_registry_says_it_back() {
+    let basic = "YWxpY2U6b3BlbjpzZXNhbWU=";
+    for (auth, secrets) in [(Auth::Basic, [basic, PASSWORD]), (Auth::Bearer, ["token-0-pull", PASSWORD])] {
+        let text = format!("{} no way for {} and {}", "x".repeat(480), secrets[0], secrets[1]);
+        let body = serde_json::json!({"errors": [{"code": "DENIED", "message": text}]}).to_string();
+        let warning = format!("299 - \"your {} and {} are old\"", secrets[0], secrets[1]);
+        let canned = vec![Canned {
+            headers: vec![("Warning", warning)],
+            body: body.into_bytes(),
+            ..Canned::status("/manifests/", 403)
+        }];
+        let server = TestRegistry::start(Faults { auth, canned, ..Faults::default() });
+        let told = Arc::new(Mutex::new(String::new()));
+        let listener = Arc::clone(&told);
+        let notices = Notices::to(move |text| listener.lock().unwrap().push_str(text));
+        let store = open(server.host(), RegistryOptions { notices, ..signed_in() });
+        // (refused: denied)
+        let error = store.manifest(&tagged("1")).await.unwrap_err();
+        let (told, error) = (told.lock().unwrap().clone(), format!("{error} {error:?}"));
+        assert!(error.contains("no way") && told.contains("are old"), "{error} {told}");
+        for secret in secrets {
+            // Not its beginning either, where the text was cut.
+            let beginning = &secret[..6];
+            assert!(!error.contains(beginning) && !told.contains(beginning), "{beginning}: {error} {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_is_not_printed_when_the_realm_says_it_back() {
+    // (refused: denied)
+    let body = r#"{"errors":[{"code":"DENIED","message":"an-identity ran out"}]}"#;
+    let canned = vec![Canned { body: body.into(), ..Canned::status("/login", 400) }];
+    let realm = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let at = Some(format!("{}/login", realm.origin()));
+    let server = TestRegistry::start(Faults { auth: Auth::Bearer, realm: at, ..Faults::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let auths = serde_json::json!({"auths": {server.host(): {"identitytoken": "an-identity"}}});
+    std::fs::write(&path, auths.to_string()).unwrap();
+    let credentials = CredentialSource::from_files(vec![path]);
+    let store = open(server.host(), RegistryOptions { credentials, ..RegistryOptions::default() });
+    let error = store.manifest(&tagged("1")).await.unwrap_err();
+    assert_eq!(error.code(), Code::Denied);
+    let error = format!("{error} {error:?}");
+    assert!(error.contains("ran out") && !error.contains("an-identity"), "{error}");
+}
