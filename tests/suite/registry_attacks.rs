@@ -90,3 +90,54 @@ async fn an_identity_token_is_not_printed_when_the_realm_says_it_back() {
     let error = format!("{error} {error:?}");
     assert!(error.contains("ran out") && !error.contains("an-identity"), "{error}");
 }
+
+#[tokio::test]
+async fn a_registry_that_takes_a_byte_of_each_piece_is_given_up() {
+    // (refused: unavailable)
+    let server = TestRegistry::start(Faults { sip: Some(1), ..Faults::default() });
+    let error = in_pieces(&server).push_blob(&blob()).await.unwrap_err();
+    assert_eq!((error.code(), server.count("PATCH ")), (Code::Unavailable, 3), "{error}");
+    // (accepted) Half of each is progress.
+    let server = TestRegistry::start(Faults { sip: Some(2), ..Faults::default() });
+    in_pieces(&server).push_blob(&blob()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_registry_that_claims_bytes_that_were_not_sent_is_not_believed() {
+    // (accepted) After a piece; what it can say is that it has all of it.
+    for claimed_range in [Some("0-99"), Some("0-18446744073709551614"), Some("5")] {
+        let server = TestRegistry::start(Faults { claimed_range, ..Faults::default() });
+        in_pieces(&server).push_blob(&blob()).await.unwrap();
+        assert_eq!((server.count("PATCH "), server.count("PUT ")), (3, 1), "{claimed_range:?}");
+        assert_eq!(server.content()[&format!("blob {}", blob().digest())], TEXT);
+    }
+    // (accepted) After a break the upload starts anew, and is not ended at a place beyond its end.
+    let server = TestRegistry::start(Faults { claimed_range: Some("0-99"), break_piece: Some(2), ..Faults::default() });
+    in_pieces(&server).push_blob(&blob()).await.unwrap();
+    assert_eq!((server.count("POST "), server.count("PUT ")), (2, 1));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_always_answered_alike_ends() {
+    // (refused: unavailable)
+    for (line, status) in
+        [("PATCH ", 416), ("PATCH ", 408), ("PATCH ", 429), ("PATCH ", 404), ("PUT ", 400), ("PUT ", 503)]
+    {
+        let server = TestRegistry::start(Faults { canned: vec![Canned::status(line, status)], ..Faults::default() });
+        let result = in_pieces(&server).push_blob(&blob()).await;
+        // One that takes no pieces gets the blob whole.
+        assert_eq!(result.is_ok(), status == 404, "{line}{status} {result:?}");
+        assert!(server.seen().len() <= 3 * 6, "{line}{status}: {}", server.seen().len());
+    }
+}
+
+#[tokio::test]
+async fn a_piece_may_be_wanted_larger_than_anything_is() {
+    // (accepted)
+    let server = TestRegistry::start(Faults { least_piece: Some(1 << 63), ..Faults::default() });
+    in_pieces(&server).push_blob(&blob()).await.unwrap();
+    assert_eq!(server.count("PATCH "), 1);
+    let server = TestRegistry::start(Faults { least_piece: Some(0), ..Faults::default() });
+    in_pieces(&server).push_blob(&blob()).await.unwrap();
+    assert_eq!(server.count("PATCH "), 3);
+}
