@@ -92,6 +92,41 @@ async fn an_identity_token_is_not_printed_when_the_realm_says_it_back() {
 }
 
 #[tokio::test]
+async fn an_api_that_says_nothing_does_not_hide_what_the_tag_lists() {
+    // (accepted)
+    let empty = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let canned = vec![Canned::body("/referrers/", INDEX, &empty[..])];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let store = limited(&server, |limits| limits.read_back_milliseconds = 5);
+    let image = artifact(&blob(), None);
+    assert_eq!(store.referrers(image.digest()).await.unwrap(), []);
+    let evidence = push_artifact(&store, "evidence", Some(&image.descriptor())).await;
+    store.push_manifest(&evidence).await.unwrap();
+    assert_eq!(store.referrers(image.digest()).await.unwrap(), [evidence.referrer_descriptor()]);
+}
+
+#[tokio::test]
+async fn an_api_that_says_nothing_beside_a_tag_that_may_not_be_read_is_an_error() {
+    // (refused: denied)
+    let empty = br#"{"schemaVersion":2,"manifests":[]}"#;
+    let canned = vec![Canned::body("/referrers/", INDEX, &empty[..]), Canned::status("/manifests/sha256-", 403)];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let error = open(server.host(), signed_in()).referrers(&Digest::sha256(b"")).await.unwrap_err();
+    assert_eq!(error.code(), Code::Denied);
+}
+
+#[tokio::test]
+async fn an_api_that_lists_is_believed_and_costs_one_request() {
+    // (accepted)
+    let server = TestRegistry::start(Faults::default());
+    let image = artifact(&blob(), None);
+    let evidence = artifact(&blob(), Some(&image.descriptor()));
+    server.put_manifest(None, "application/vnd.oci.image.manifest.v1+json", evidence.bytes());
+    open(server.host(), signed_in()).referrers(image.digest()).await.unwrap();
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_registry_that_takes_a_byte_of_each_piece_is_given_up() {
     // (refused: unavailable)
     let server = TestRegistry::start(Faults { sip: Some(1), ..Faults::default() });
