@@ -127,6 +127,18 @@ async fn an_api_that_lists_is_believed_and_costs_one_request() {
 }
 
 #[tokio::test]
+async fn a_list_of_tags_beyond_the_bound_is_refused_and_not_cut() {
+    let server = TestRegistry::start(Faults { page_size: Some(2), ..Faults::default() });
+    for tag in ["1", "2", "3"] {
+        server.put_manifest(Some(tag), INDEX, b"{}");
+    }
+    // (refused: unavailable)
+    assert!(is_protocol(limited(&server, |limits| limits.tags = 2).tags().await));
+    // (accepted)
+    assert_eq!(limited(&server, |limits| limits.tags = 3).tags().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_registry_that_takes_a_byte_of_each_piece_is_given_up() {
     // (refused: unavailable)
     let server = TestRegistry::start(Faults { sip: Some(1), ..Faults::default() });
