@@ -14,6 +14,7 @@ use attestry::store::{Store, StoreError};
 
 use crate::registry_faults::signed_in;
 use crate::store_contract::{artifact, open, push_artifact};
+use crate::support::command::{Scratch, attestry};
 use crate::support::registry::{Auth, Canned, Faults, PASSWORD, TestRegistry};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -89,6 +90,46 @@ async fn an_identity_token_is_not_printed_when_the_realm_says_it_back() {
     assert_eq!(error.code(), Code::Denied);
     let error = format!("{error} {error:?}");
     assert!(error.contains("ran out") && !error.contains("an-identity"), "{error}");
+}
+
+#[tokio::test]
+async fn a_realm_that_sends_us_on_is_not_followed() {
+    // (refused: unavailable)
+    let third = TestRegistry::start(Faults::default());
+    let headers = vec![("Location", format!("{}/token", third.origin()))];
+    let canned = vec![Canned { headers, ..Canned::status("/login", 307) }];
+    let realm = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let at = Some(format!("{}/login", realm.origin()));
+    let server = TestRegistry::start(Faults { auth: Auth::Bearer, realm: at, ..Faults::default() });
+    let store = open(server.host(), signed_in());
+    assert!(is_protocol(store.manifest(&tagged("1")).await));
+    assert_eq!((realm.seen().len(), third.seen().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_realm_with_a_name_and_password_in_it_is_refused() {
+    // (refused: unavailable)
+    let third = TestRegistry::start(Faults::default());
+    let realm = Some(format!("http://mallory:hunter2@{}/token", third.host()));
+    let server = TestRegistry::start(Faults { auth: Auth::Bearer, realm, ..Faults::default() });
+    let error = open(server.host(), signed_in()).manifest(&tagged("1")).await.unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert!(is_protocol::<()>(Err(error)));
+    assert_eq!(third.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn storage_says_nothing_to_people() {
+    // (accepted)
+    let storage = TestRegistry::start(Faults { warns: true, ..Faults::default() });
+    let server = TestRegistry::start(Faults { blobs_at: Some(storage.origin().to_owned()), ..Faults::default() });
+    storage.put_blob(blob().digest(), TEXT);
+    let told = Arc::new(Mutex::new(String::new()));
+    let listener = Arc::clone(&told);
+    let notices = Notices::to(move |text| listener.lock().unwrap().push_str(text));
+    let store = open(server.host(), RegistryOptions { notices, ..RegistryOptions::default() });
+    store.blob(&Descriptor::of(&blob()), 100).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), "");
 }
 
 #[tokio::test]
@@ -187,4 +228,98 @@ async fn a_piece_may_be_wanted_larger_than_anything_is() {
     let server = TestRegistry::start(Faults { least_piece: Some(0), ..Faults::default() });
     in_pieces(&server).push_blob(&blob()).await.unwrap();
     assert_eq!(server.count("PATCH "), 3);
+}
+
+#[tokio::test]
+async fn a_mount_of_another_blob_or_without_an_address_is_an_error() {
+    // (refused: digest-mismatch)
+    let headers = vec![("Docker-Content-Digest", Digest::sha256(b"other").to_string())];
+    let canned = vec![Canned { headers, ..Canned::status("uploads/?mount", 201) }];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let base = Repository::parse(&format!("{}/base", server.host())).unwrap();
+    let store = open(server.host(), signed_in());
+    assert_eq!(store.mount_blob(blob().digest(), &base).await.unwrap_err().code(), Code::DigestMismatch);
+    assert_eq!(store.push_blob_from(&blob(), &base).await.unwrap_err().code(), Code::DigestMismatch);
+    // (refused: unavailable)
+    let canned = vec![Canned::status("uploads/?mount", 202)];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let base = Repository::parse(&format!("{}/base", server.host())).unwrap();
+    assert!(is_protocol(open(server.host(), signed_in()).push_blob_from(&blob(), &base).await));
+}
+
+#[tokio::test]
+async fn a_part_of_a_blob_of_another_size_is_not_glued_on() {
+    // (accepted)
+    let server = TestRegistry::start(Faults { truncate_first: 1, wrong_totals: true, ..Faults::default() });
+    server.put_blob(blob().digest(), TEXT);
+    open(server.host(), signed_in()).blob(&Descriptor::of(&blob()), 100).await.unwrap();
+    let ranges: Vec<String> = server.seen().iter().map(|seen| seen.header("range").to_owned()).collect();
+    assert_eq!(ranges, ["", "bytes=5-", ""]);
+}
+
+#[tokio::test]
+async fn a_part_that_was_not_asked_for_is_an_error() {
+    // (refused: unavailable)
+    let headers = vec![("Content-Range", "bytes 0-9/10".to_owned())];
+    let canned = vec![Canned { headers, body: TEXT.to_vec(), ..Canned::status("/blobs/", 206) }];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    assert!(is_protocol(open(server.host(), signed_in()).blob(&Descriptor::of(&blob()), 100).await));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn offline_a_mirror_is_not_asked_either() {
+    // (refused: offline)
+    let (origin, mirror) = (TestRegistry::start(Faults::default()), TestRegistry::start(Faults::default()));
+    mirror.put_blob(blob().digest(), TEXT);
+    let mirrors = vec![Mirror::parse(&format!("{}={}", origin.host(), mirror.host())).unwrap()];
+    let store = open(origin.host(), RegistryOptions { mirrors, offline: true, ..signed_in() });
+    assert_eq!(store.blob(&Descriptor::of(&blob()), 100).await.unwrap_err().code(), Code::Offline);
+    assert_eq!((origin.seen().len(), mirror.seen().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_sent_packed_is_not_unpacked() {
+    // (refused: digest-mismatch) A kilobyte that unpacks to a megabyte is a kilobyte of other bytes.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, &vec![b' '; 1 << 20]).unwrap();
+    let headers = vec![("Content-Encoding", "gzip".to_owned())];
+    let canned = vec![Canned { headers, body: packed.finish().unwrap(), ..Canned::status("/manifests/", 200) }];
+    let server = TestRegistry::start(Faults { canned, ..Faults::default() });
+    let store = limited(&server, |limits| limits.manifest_bytes = 64 << 10);
+    let selector = Selector { tag: None, digest: Some(Digest::sha256(TEXT)) };
+    assert_eq!(store.manifest(&selector).await.unwrap_err().code(), Code::DigestMismatch);
+    assert_eq!(server.seen()[0].header("accept-encoding"), "");
+}
+
+#[test]
+fn a_mirror_that_lies_about_everything_changes_no_verdict() {
+    let other = artifact(&Blob::of_bytes(MediaType::new("text/plain"), &b"a lie"[..]), None);
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let lies = [
+        Canned::body("/v2/", media_type, other.bytes().to_vec()),
+        Canned::body("/v2/", INDEX, &br#"{"schemaVersion":2,"manifests":[]}"#[..]),
+        Canned::status("/v2/", 404),
+        Canned { headers: vec![("WWW-Authenticate", "Basic realm=x".to_owned())], ..Canned::status("/v2/", 401) },
+    ];
+    let origin = TestRegistry::start(Faults::default());
+    let image = artifact(&blob(), None);
+    origin.put_manifest(Some("1"), media_type, image.bytes());
+    let (name, scratch) = (format!("{}/app@{}", origin.host(), image.digest()), Scratch::new());
+    let (private, public, stranger) =
+        (scratch.path("signer.key"), scratch.path("signer.pub"), scratch.path("stranger.pub"));
+    let predicate = scratch.write("predicate.json", r#"{"a":1}"#);
+    let kind = "https://example.com/predicate";
+    attestry(["attest", &name, "--predicate", &predicate, "--type", kind, "--key", &private]).succeeds();
+    for lie in lies {
+        let mirror = TestRegistry::start(Faults { canned: vec![lie], ..Faults::default() });
+        let option = format!("{}={}", origin.host(), mirror.host());
+        let verify = |key: &str| attestry(["verify", &name, "--type", kind, "--key", key, "--mirror", &option]);
+        // (accepted)
+        verify(&public).succeeds();
+        // (refused: signature-invalid) Never "nothing found", and never accepted.
+        verify(&stranger).exits(1);
+        assert!(mirror.count("/manifests/") > 0);
+        assert!(mirror.seen().iter().all(|seen| seen.authorization.is_none()));
+    }
 }
