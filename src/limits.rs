@@ -65,6 +65,8 @@ pub struct Limits {
     /// Requests in flight to one registry. Where answers take 20 ms, 16 are 1.6 times as fast as 8 with many referrers;
     /// a registry that minds answers 429 and is given the pause that it asks for.
     pub concurrent_requests: usize,
+    /// Tags of one repository. Busy ones have tens of thousands; all are held at once.
+    pub tags: usize,
     /// Pages of one referrers or tag listing.
     pub pages: usize,
     /// Attempts at one request that failed in a way that may pass.
@@ -138,6 +140,7 @@ impl Default for Limits {
             policy_problems: 200,
             pattern_characters: 1_024,
             concurrent_requests: 16,
+            tags: 500_000,
             pages: 200,
             attempts: 3,
             write_rounds: 5,

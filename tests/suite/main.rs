@@ -23,6 +23,7 @@ mod interop;
 mod layouts;
 mod properties;
 mod refusals;
+mod registry_attacks;
 mod registry_faults;
 mod registry_faults_reading;
 mod registry_faults_writing;

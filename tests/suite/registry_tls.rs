@@ -7,7 +7,7 @@ use attestry::content::Blob;
 use attestry::media_type::MediaType;
 use attestry::oci::Descriptor;
 use attestry::reference::Tag;
-use attestry::store::registry::{Certificates, CredentialSource, Credentials, RegistryOptions};
+use attestry::store::registry::{Certificates, CredentialSource, Credentials, Mirror, RegistryOptions};
 use attestry::store::{Expected, Store, StoreError};
 
 use crate::store_contract::{contract_without_deletion, open, push_artifact};
@@ -237,4 +237,22 @@ async fn loopback_never_goes_through_a_proxy() {
         assert_eq!(ended.code, 0, "{ended:?}");
     }
     assert_eq!(proxy.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_not_shown_to_a_mirror() {
+    // (accepted) The mirror would take the certificate, and wants one; so the registry itself is asked.
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let (server, client) = (authority.sign("server", NAMES), clients.sign("client", &[]));
+    let Some(mirror) = docker_registry_with_tls(&server, Some(&clients.own), None) else { return };
+    let with_client = || with_client(trusting(&authority.own), &client);
+    let blob = Blob::of_bytes(MediaType::new("text/plain"), &b"a layer"[..]);
+    open(&mirror.host, options(with_client())).push_blob(&blob).await.unwrap();
+    let origin = TestRegistry::start(Faults::default());
+    origin.put_blob(blob.digest(), b"a layer");
+    let insecure_http = vec![origin.host().to_owned()];
+    let mirrors = vec![Mirror::parse(&format!("{}={}", origin.host(), mirror.host)).unwrap()];
+    let store = open(origin.host(), RegistryOptions { insecure_http, mirrors, ..options(with_client()) });
+    store.blob(&Descriptor::of(&blob), 100).await.unwrap();
+    assert_eq!(origin.seen().len(), 1);
 }

@@ -230,6 +230,9 @@ impl Authenticator {
         state: &State,
     ) -> Result<(HeaderValue, Duration), StoreError> {
         let (call, basic) = self.token_request(realm, wanted, credentials);
+        if let Some(token) = credentials.and_then(Credentials::identity_token) {
+            client.secrets().remember(token);
+        }
         let mut attempts = Attempts::new(&self.limits);
         let mut answer = client.sign_in(&call, basic.as_ref(), &mut attempts).await?;
         if answer.status != StatusCode::OK {
@@ -309,7 +312,7 @@ impl Authenticator {
 
     async fn refused(&self, client: &Client, realm: &Url, mut answer: Answer<'_>, state: &State) -> StoreError {
         let body = answer.body(ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default();
-        let detail = format!("{}: {}", display_url(realm), describe(answer.status, &body));
+        let detail = format!("{}: {}", display_url(realm), describe(answer.status, &body, client.secrets()));
         // OAuth2 has 400 `invalid_grant` for a refresh token that ran out.
         if !matches!(answer.status.as_u16(), 400 | 401 | 403) {
             return client.unavailable(detail);

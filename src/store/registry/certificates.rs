@@ -89,8 +89,11 @@ impl Certificates {
         named || self.folders_of(names).any(|folder| folder.is_dir())
     }
 
+    /// A redirect chooses the name: `..` would be the folder above, whose files are for others.
     fn folders_of<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = PathBuf> + 'a {
-        self.folders.iter().flat_map(move |folder| names.iter().map(move |name| folder.join(name)))
+        let is_name = |name: &&String| !matches!(name.as_str(), "" | "." | "..");
+        let folders = self.folders.iter();
+        folders.flat_map(move |folder| names.iter().filter(is_name).map(move |name| folder.join(name)))
     }
 
     /// What is used with a host that goes by these names.
@@ -183,5 +186,22 @@ impl Pair {
         let identity = identity.map_err(|_| unusable(key, "no key in PEM is in it that is not encrypted"))?;
         let builder = reqwest::Client::builder().tls_certs_only([]).identity(identity.clone());
         check(builder, key, "it is not the key of the certificate").map(|()| Self(identity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_host_is_named_so_that_its_folder_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::from_folders(vec![folder.path().join("certs.d")]);
+        std::fs::create_dir_all(folder.path().join("certs.d").join("a.example")).unwrap();
+        assert!(certificates.are_for(&["a.example".to_owned()]));
+        for address in ["https://../x", "https://./x"] {
+            let host = reqwest::Url::parse(address).unwrap().host_str().unwrap().to_owned();
+            assert!(!certificates.are_for(&[host]), "{address}");
+        }
     }
 }

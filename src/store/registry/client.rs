@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::attempts::Attempts;
 use super::body::{Payload, streamed};
 use super::error::{display_url, explain};
+use super::secrets::Secrets;
 use crate::limits::Limits;
 use crate::store::StoreError;
 
@@ -69,6 +70,7 @@ pub(super) struct Client {
     options: RegistryOptions,
     limits: Limits,
     slots: Semaphore,
+    secrets: Secrets,
 }
 
 /// Statuses that may be gone at the next attempt.
@@ -97,6 +99,7 @@ impl Client {
             secure: Mutex::default(),
             limits: options.limits.clone(),
             slots: Semaphore::new(options.limits.concurrent_requests.max(1)),
+            secrets: Secrets::default(),
             options,
         }
     }
@@ -119,14 +122,19 @@ impl Client {
         self.is_named_insecure(url) || is_loopback(url) && !certified()
     }
 
+    /// What was sent to sign in, and must not be printed when it comes back.
+    pub(super) const fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// An answer of the registry that breaks its protocol.
     pub(super) fn protocol(&self, detail: impl Into<String>) -> StoreError {
-        StoreError::Protocol { place: self.place.clone(), detail: detail.into() }
+        StoreError::Protocol { place: self.place.clone(), detail: self.secrets.hide(&detail.into()) }
     }
 
     /// A registry that cannot be used now.
     pub(super) fn unavailable(&self, detail: impl Into<String>) -> StoreError {
-        StoreError::Unavailable { place: self.place.clone(), detail: detail.into() }
+        StoreError::Unavailable { place: self.place.clone(), detail: self.secrets.hide(&detail.into()) }
     }
 
     /// Sends a request, again if that may help. Every status is an answer.
@@ -253,6 +261,7 @@ impl Client {
         let idle = Duration::from_secs(self.limits.idle_seconds);
         let mut headers = call.headers.clone();
         if let Some(value) = authorization {
+            self.secrets.remember_header(value);
             headers.insert(AUTHORIZATION, value.clone());
         }
         let mut request = self.http(url)?.request(call.method.clone(), url.clone());
@@ -288,7 +297,7 @@ impl Client {
             Err(error) => return Ok(Err(format!("{}: {}", display_url(url), explain(&error.without_url())))),
         };
         if self.is_own(url) {
-            self.options.notices.take(&self.place, response.headers());
+            self.options.notices.take(&self.place, response.headers(), &self.secrets);
         }
         Ok(Ok(Answer::new(response, url.clone(), &self.limits)))
     }

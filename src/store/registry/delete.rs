@@ -27,7 +27,7 @@ impl Registry {
             StatusCode::OK | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => Ok(()),
             StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
                 let body = answer.body(ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default();
-                let detail = describe(answer.status, &body);
+                let detail = describe(answer.status, &body, self.client.secrets());
                 Err(StoreError::DeleteUnsupported { place: self.name(), what: reference.to_owned(), detail })
             }
             _ => Err(self.refusal(answer, reference).await),

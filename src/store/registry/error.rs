@@ -2,6 +2,7 @@
 
 use reqwest::{StatusCode, Url};
 
+use super::secrets::Secrets;
 use crate::foreign::is_disruptive;
 
 /// Bytes of an error body that are read; the rest is dropped.
@@ -43,10 +44,10 @@ pub(super) fn explain(error: &dyn std::error::Error) -> String {
     clean(&text)
 }
 
-/// What an error body says, or the status alone.
+/// What an error body says, or the status alone. Registries that repeat what they were sent exist.
 ///
 /// Source: distribution-spec 1.1, "Error Codes": a JSON body is common but not demanded.
-pub(super) fn describe(status: StatusCode, body: &[u8]) -> String {
+pub(super) fn describe(status: StatusCode, body: &[u8], secrets: &Secrets) -> String {
     #[derive(serde::Deserialize)]
     struct Body {
         #[serde(default)]
@@ -68,7 +69,7 @@ pub(super) fn describe(status: StatusCode, body: &[u8]) -> String {
             _ => entry.code.clone(),
         })
         .collect();
-    let said = clean(&said.join("; "));
+    let said = clean(&secrets.hide(&said.join("; ")));
     if said.is_empty() { status.to_string() } else { format!("{} ({said})", status.as_u16()) }
 }
 
@@ -79,13 +80,13 @@ mod tests {
     #[test]
     fn an_error_body_of_the_specification_is_shown_without_control_characters() {
         let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[31m\u202e way"},{"code":"X"}]}"#;
-        assert_eq!(describe(StatusCode::FORBIDDEN, body), "403 (DENIED: no [31m  way; X)");
+        assert_eq!(describe(StatusCode::FORBIDDEN, body, &Secrets::default()), "403 (DENIED: no [31m  way; X)");
     }
 
     #[test]
     fn any_other_error_body_is_not_shown() {
         for body in [&b"<html>secret</html>"[..], b"", b"{}", b"{\"errors\":3}", b"[]"] {
-            assert_eq!(describe(StatusCode::BAD_GATEWAY, body), "502 Bad Gateway");
+            assert_eq!(describe(StatusCode::BAD_GATEWAY, body, &Secrets::default()), "502 Bad Gateway");
         }
     }
 

@@ -76,6 +76,10 @@ fn read_answer(success: bool, text: &[u8]) -> Result<Option<(String, String)>, S
         if said.to_ascii_lowercase().contains("credentials not found") {
             return Ok(None);
         }
+        // One that gives credentials and then fails has said something else than why.
+        if said.contains('{') {
+            return Err("it failed, and what it said is not shown".to_owned());
+        }
         return Err(format!("it failed: {}", super::error::clean(&said)));
     }
     // The parser's message could quote the secret.
@@ -95,6 +99,7 @@ mod tests {
         assert_eq!(read_answer(false, b"credentials not found in native keychain\n"), Ok(None));
         assert_eq!(read_answer(false, b"boom\n"), Err("it failed: boom".to_owned()));
         assert!(read_answer(true, b"secret").is_err_and(|error| !error.contains("secret")));
+        assert!(read_answer(false, br#"{"Secret":"hunter2"}"#).is_err_and(|error| !error.contains("hunter2")));
     }
 
     #[test]

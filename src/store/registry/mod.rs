@@ -23,6 +23,7 @@ mod notice;
 mod read;
 mod referrers;
 mod referrers_tag;
+mod secrets;
 mod upload;
 mod write;
 
@@ -168,7 +169,8 @@ impl Registry {
     /// The error that an answer stands for, with what the registry said.
     async fn refusal(&self, mut answer: Answer<'_>, what: impl ToString) -> StoreError {
         let body = answer.body(ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default();
-        let (place, what, detail) = (self.name(), what.to_string(), describe(answer.status, &body));
+        let (place, what, detail) =
+            (self.name(), what.to_string(), describe(answer.status, &body, self.client.secrets()));
         match answer.status.as_u16() {
             401 | 403 if answer.crossed => {
                 let credentials = "none: the address is not the registry's own".to_owned();

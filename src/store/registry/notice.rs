@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::header::{HeaderMap, WARNING};
 
 use super::error::clean;
+use super::secrets::Secrets;
 
 /// Different texts that are shown; a registry that says more says nothing.
 const MOST: usize = 8;
@@ -35,10 +36,10 @@ impl Notices {
     }
 
     /// Reads the headers of an answer.
-    pub(super) fn take(&self, place: &str, headers: &HeaderMap) {
+    pub(super) fn take(&self, place: &str, headers: &HeaderMap, secrets: &Secrets) {
         let Some(listener) = &self.0 else { return };
         for text in headers.get_all(WARNING).iter().filter_map(|value| read(value.to_str().ok()?)) {
-            let text = format!("{place} says: {}", clean(&text));
+            let text = format!("{place} says: {}", clean(&secrets.hide(&text)));
             let mut told = listener.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.len() < MOST && told.insert(text.clone()) {
                 (listener.tell)(&text);
@@ -69,12 +70,12 @@ mod tests {
         {
             headers.append(WARNING, value.parse().unwrap());
         }
-        notices.take("registry.example/app", &headers);
-        notices.take("registry.example/app", &headers);
+        notices.take("registry.example/app", &headers, &Secrets::default());
+        notices.take("registry.example/app", &headers, &Secrets::default());
         assert_eq!(*told.lock().unwrap(), ["registry.example/app says: going \"soon\""]);
         for number in 0..100 {
             let value = format!("299 - \"{number}\"").parse().unwrap();
-            notices.take("registry.example/app", &HeaderMap::from_iter([(WARNING, value)]));
+            notices.take("registry.example/app", &HeaderMap::from_iter([(WARNING, value)]), &Secrets::default());
         }
         assert_eq!(told.lock().unwrap().len(), MOST);
     }

@@ -232,6 +232,9 @@ impl Registry {
             let page = page.map_err(|_| self.client.protocol("a list of tags that is none"))?;
             for text in page.tags.unwrap_or_default() {
                 let tag = Tag::parse(&text).map_err(|_| self.client.protocol("a list with a tag that is none"))?;
+                if tags.len() >= self.limits.tags {
+                    return Err(self.client.protocol(format!("more than {} tags", self.limits.tags)));
+                }
                 tags.push(tag);
             }
             pages.turn(self, &document)?;

@@ -1,4 +1,5 @@
-//! Who refers to a manifest: the referrers API, or the tag that stands in for it.
+//! Who refers to a manifest: the referrers API, or the tag that stands in for it where the API is not there or says
+//! that there is nothing.
 //!
 //! An empty answer lets an image pass where evidence speaks against it, so only the registry's clear "there is none" is
 //! one; everything else is an error.
@@ -20,7 +21,10 @@ use crate::store::StoreError;
 
 impl Registry {
     pub(super) async fn list_referrers(&self, subject: &Digest) -> Result<ReferrerList, StoreError> {
-        if let Some(list) = self.referrers_api(subject).await? {
+        // A registry that got the API later has to list what the tag lists, and one that says `OCI-Subject` what was
+        // written; not all do, and "none" is the answer that hides something.
+        let answered = self.referrers_api(subject).await?.filter(|list| *list != ReferrerList::default());
+        if let Some(list) = answered {
             return Ok(list);
         }
         let tag = Tag::of_referrers(subject);

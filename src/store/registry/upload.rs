@@ -194,7 +194,13 @@ impl Registry {
         let (mut url, mut offset, mut resumed) = (session.url, 0, false);
         while offset < blob.size() {
             let range = offset..blob.size().min(offset.saturating_add(piece));
+            let end = range.end;
             (url, offset) = match self.put_piece(blob, &url, range, attempts).await? {
+                // One that takes a byte of each piece would have us send the blob a million times.
+                Some((_, next)) if next < end && !attempts.again(None).await => {
+                    let detail = format!("the registry takes only a part of each piece of {}", blob.digest());
+                    return Err(Unfinished::Final(self.client.unavailable(detail)));
+                }
                 Some(next) => next,
                 None => {
                     resumed = true;

@@ -61,6 +61,12 @@ pub(crate) struct Faults {
     pub(crate) lose_answer_of_piece: Option<usize>,
     pub(crate) forget_pieces_at: Option<usize>,
     pub(crate) no_location_for_pieces: bool,
+    /// Bytes that are taken of each piece.
+    pub(crate) sip: Option<usize>,
+    /// What is said to be there after each piece, and after a question for it.
+    pub(crate) claimed_range: Option<&'static str>,
+    /// `Content-Range` says that the whole is longer than it is.
+    pub(crate) wrong_totals: bool,
     /// Seconds until the end of an upload is answered.
     pub(crate) slow_commit: u64,
     /// Whether blobs of other repositories are mounted; otherwise the wish is answered with an upload.
@@ -555,7 +561,8 @@ impl Shared {
             rest.fill(b'?');
         }
         let said = if self.faults.wrong_ranges { first - 1 } else { first };
-        reply(206).header("Content-Range", format!("bytes {said}-{last}/{}", bytes.len())).body(rest)
+        let whole = bytes.len() + usize::from(self.faults.wrong_totals);
+        reply(206).header("Content-Range", format!("bytes {said}-{last}/{whole}")).body(rest)
     }
 
     fn begin_upload(&self, request: &Request) -> Reply {
@@ -601,6 +608,7 @@ impl Shared {
             return Reply::error(416, "BLOB_UPLOAD_INVALID");
         }
         let kept = if number == self.faults.break_piece { request.body.len() / 2 } else { request.body.len() };
+        let kept = self.faults.sip.map_or(kept, |sip| sip.min(kept));
         upload.0.extend_from_slice(&request.body[..kept]);
         upload.1 += 1;
         let (end, pieces) = (upload.0.len(), upload.1);
@@ -610,18 +618,23 @@ impl Shared {
         if [self.faults.break_piece, self.faults.lose_answer_of_piece, self.faults.forget_pieces_at].contains(&number) {
             return Reply::new(NO_ANSWER);
         }
-        let reply = Reply::new(202).header("Range", format!("0-{}", end.saturating_sub(1)));
+        let reply = Reply::new(202).header("Range", self.claimed(end));
         if self.faults.no_location_for_pieces {
             return reply;
         }
         reply.header("Location", self.location(&request.path, pieces))
     }
 
+    fn claimed(&self, length: usize) -> String {
+        let said = format!("0-{}", length.saturating_sub(1));
+        self.faults.claimed_range.map_or(said, str::to_owned)
+    }
+
     fn progress(&self, request: &Request) -> Reply {
         match self.state.lock().unwrap().pieces.get(&request.path) {
             None => Reply::error(404, "BLOB_UPLOAD_UNKNOWN"),
             Some((bytes, pieces)) => Reply::new(204)
-                .header("Range", format!("0-{}", bytes.len().saturating_sub(1)))
+                .header("Range", self.claimed(bytes.len()))
                 .header("Location", self.location(&request.path, *pieces)),
         }
     }
