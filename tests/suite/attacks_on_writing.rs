@@ -1,0 +1,96 @@
+//! Images that somebody prepared for whoever writes: what is not ours is neither signed, lost nor broken.
+
+use attestry::content::Blob;
+use attestry::digest::Digest;
+use attestry::limits::Limits;
+use attestry::oci::{Descriptor, Manifest};
+use attestry::reference::{Selector, Tag};
+use attestry::store::{Expected, Store};
+use serde_json::{Value, json};
+
+use crate::round_trip::{OPENVEX, SLSA, SPDX, attest, list_in_detail as list, verify};
+use crate::support::command::{Ran, Scratch, attestry, attestry_with};
+use crate::support::image::{Place, wait};
+use crate::support::registry::{Canned, Faults, TestRegistry};
+
+const AMD64: &str = "linux/amd64";
+
+fn detach(image: &str, digest: &str) -> Ran {
+    attestry(["detach", image, "--select", digest, "--output", "json"])
+}
+
+fn unsigned(image: &str, wanted: &str, predicate: &str, more: &[&str]) -> Ran {
+    let common = ["attest", image, "--predicate", "-", "--type", wanted, "--unsigned", "--output", "json"];
+    attestry_with(common.into_iter().chain(more.iter().copied()), predicate.as_bytes())
+}
+
+fn document(ran: &Ran) -> String {
+    ran.json()["attached"][0]["document"].as_str().unwrap().to_owned()
+}
+
+fn tag(text: &str) -> Tag {
+    Tag::parse(text).unwrap()
+}
+
+async fn tagged(store: &dyn Store, text: &str) -> Manifest {
+    store.manifest(&Selector { tag: Some(tag(text)), digest: None }).await.unwrap()
+}
+
+/// Writes another index under the tag `1`.
+async fn replace(store: &dyn Store, root: &Manifest, text: Vec<u8>) {
+    let blob = Blob::of_bytes(root.blob().media_type().clone(), text);
+    store.tag(&Manifest::read(blob, &Limits::default()).unwrap(), &tag("1"), &Expected::Any).await.unwrap();
+}
+
+/// Everything that the index under the tag `1` lists is there.
+async fn is_whole(store: &dyn Store) {
+    let root = tagged(store, "1").await;
+    for child in root.as_index().unwrap().children() {
+        store.manifest_at(&child.descriptor).await.unwrap();
+    }
+}
+
+fn attestation_manifest(root: &Manifest) -> Descriptor {
+    root.as_index().unwrap().children().last().unwrap().descriptor.clone()
+}
+
+fn documents(listed: &Value) -> Vec<String> {
+    let entries = listed["attestations"].as_array().unwrap();
+    let mut documents: Vec<String> =
+        entries.iter().map(|entry| entry["document"].as_str().unwrap().to_owned()).collect();
+    documents.sort();
+    documents
+}
+
+#[test]
+fn an_attestation_manifest_that_is_listed_twice_changes_in_both_places() {
+    // (accepted)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        for layout in ["index", "index-artifact"] {
+            place.push_index("1");
+            let image = place.tagged("1");
+            let more = ["--layout", layout, "--platform", AMD64];
+            let one = document(&attest(&scratch, &image, "spdx", SPDX, &more).succeeds());
+            let two = document(&attest(&scratch, &image, "openvex", OPENVEX, &more).succeeds());
+            let store = place.store();
+            wait(async {
+                let root = tagged(&*store, "1").await;
+                let twice = root.as_index().unwrap().with_child(root.bytes(), &attestation_manifest(&root));
+                replace(&*store, &root, twice).await;
+            });
+            detach(&image, &one).succeeds();
+            wait(is_whole(&*store));
+            assert_eq!(documents(&list(&image)), [two.clone()], "{image} {layout}");
+            let three = document(&attest(&scratch, &image, "slsa-provenance", SLSA, &more).succeeds());
+            let children = wait(async { tagged(&*store, "1").await });
+            let children = children.as_index().unwrap().children();
+            assert_eq!(children[2].descriptor.digest, children[3].descriptor.digest);
+            wait(is_whole(&*store));
+            let mut left = vec![two, three];
+            left.sort();
+            let listed = list(&image);
+            assert_eq!((documents(&listed), &listed["rejections"]), (left, &json!([])), "{image} {layout}");
+        }
+    }
+}
