@@ -94,3 +94,57 @@ fn an_attestation_manifest_that_is_listed_twice_changes_in_both_places() {
         }
     }
 }
+
+#[test]
+fn a_bare_statement_that_calls_itself_an_envelope_is_not_signed_with_the_manifest() {
+    // (refused: unsigned-statements-present)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        place.push_index("1");
+        let image = place.tagged("1");
+        let more = ["--layout", "index-artifact", "--platform", AMD64];
+        let forged = document(&unsigned(&image, "spdx", SPDX, &more).succeeds());
+        let store = place.store();
+        wait(async {
+            let root = tagged(&*store, "1").await;
+            let child = attestation_manifest(&root);
+            let manifest = store.manifest_at(&child).await.unwrap();
+            let text = std::str::from_utf8(manifest.bytes()).unwrap();
+            let text = text.replace("application/vnd.in-toto+json", "application/vnd.in-toto.spdx+dsse");
+            let blob = Blob::of_bytes(child.media_type.clone(), text.into_bytes());
+            let disguised = Manifest::read(blob, &Limits::default()).unwrap();
+            store.push_manifest(&disguised).await.unwrap();
+            let mut entry = child.clone();
+            (entry.digest, entry.size) = (disguised.digest().clone(), disguised.blob().size());
+            let index = root.as_index().unwrap();
+            let text = index.with_children_replaced(root.bytes(), &child.digest, |_| entry.clone());
+            replace(&*store, &root, text).await;
+        });
+        let signed = [&more[..], &["--sign", "manifest"]].concat();
+        let before = place.content();
+        let ran = attest(&scratch, &image, "openvex", OPENVEX, &signed);
+        verify(&scratch, "signer", &image, &["--type", "spdx", "--platform", AMD64]).exits(1);
+        let ran = ran.exits(1);
+        let told = ran.stderr.contains("error[unsigned-statements-present]") && ran.stderr.contains(&forged);
+        assert!(told, "{}", ran.stderr);
+        assert!(place.content() == before, "{image}");
+        let vouched = [&signed[..], &["--vouch", &forged]].concat();
+        attest(&scratch, &image, "openvex", OPENVEX, &vouched).succeeds();
+    }
+}
+
+#[test]
+fn a_manifest_that_holds_the_statement_already_is_signed_all_the_same() {
+    // (accepted)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        place.push_index("1");
+        let image = place.tagged("1");
+        let more = ["--layout", "index-artifact", "--platform", AMD64];
+        unsigned(&image, "spdx", SPDX, &more).succeeds();
+        let wanted = ["--type", "spdx", "--platform", AMD64];
+        verify(&scratch, "signer", &image, &wanted).exits(1);
+        attest(&scratch, &image, "spdx", SPDX, &[&more[..], &["--sign", "manifest"]].concat()).succeeds();
+        verify(&scratch, "signer", &image, &wanted).succeeds();
+    }
+}
