@@ -96,6 +96,29 @@ fn an_attestation_manifest_that_is_listed_twice_changes_in_both_places() {
 }
 
 #[test]
+fn an_attestation_manifest_that_an_inner_index_lists_too_is_not_deleted() {
+    // (refused: argument-invalid)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        place.push_index("1");
+        let image = place.tagged("1");
+        let more = ["--layout", "index-artifact", "--platform", AMD64];
+        let one = document(&attest(&scratch, &image, "spdx", SPDX, &more).succeeds());
+        let store = place.store();
+        wait(async {
+            let inner = tagged(&*store, "1").await;
+            store.push_manifest(&inner).await.unwrap();
+            let outer = inner.as_index().unwrap().with_child(inner.bytes(), &inner.descriptor());
+            replace(&*store, &inner, outer).await;
+        });
+        let before = place.content();
+        let ran = detach(&image, &one).exits(2);
+        assert!(ran.stderr.contains("error[argument-invalid]"), "{}", ran.stderr);
+        assert!(place.content() == before, "{image}");
+    }
+}
+
+#[test]
 fn a_bare_statement_that_calls_itself_an_envelope_is_not_signed_with_the_manifest() {
     // (refused: unsigned-statements-present)
     let scratch = Scratch::new();
@@ -147,4 +170,64 @@ fn a_manifest_that_holds_the_statement_already_is_signed_all_the_same() {
         attest(&scratch, &image, "spdx", SPDX, &[&more[..], &["--sign", "manifest"]].concat()).succeeds();
         verify(&scratch, "signer", &image, &wanted).succeeds();
     }
+}
+
+#[test]
+fn a_manifest_under_the_tags_of_two_platforms_goes_from_both() {
+    // (accepted)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        let root = place.push_index("1");
+        let image = place.tagged("1");
+        let one =
+            document(&attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag", "--platform", AMD64]).succeeds());
+        let store = place.store();
+        let tags: Vec<String> = root
+            .as_index()
+            .unwrap()
+            .children()
+            .iter()
+            .map(|child| format!("{}.att", child.descriptor.digest.to_string().replace(':', "-")))
+            .collect();
+        wait(async {
+            let manifest = tagged(&*store, &tags[0]).await;
+            store.tag(&manifest, &tag(&tags[1]), &Expected::Absent).await.unwrap();
+        });
+        detach(&image, &one).succeeds();
+        assert_eq!(list(&image)["attestations"], json!([]), "{image}");
+        for tag in &tags {
+            assert_eq!(wait(store.tag_digest(&Tag::parse(tag).unwrap())).unwrap(), None, "{image}");
+        }
+    }
+}
+
+#[test]
+fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
+    // (refused: delete-unsupported) and (accepted)
+    let scratch = Scratch::new();
+    let place = Place::folder();
+    place.push_single("1");
+    let image = place.tagged("1");
+    let one = document(&attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag"]).succeeds());
+    let Place::Folder(folder) = &place else { return };
+    let path = folder.path().join("index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for entry in index["manifests"].as_array_mut().unwrap() {
+        let is_image = entry["annotations"]["org.opencontainers.image.ref.name"] == "1";
+        let kind = if is_image { "dev.cosignproject.cosign/image" } else { "dev.cosignproject.cosign/atts" };
+        entry["annotations"] = json!({ "kind": kind });
+    }
+    std::fs::write(&path, index.to_string()).unwrap();
+    let image = place.name();
+    assert_eq!(documents(&list(&image)), [one.clone()]);
+    let before = place.content();
+    let ran = detach(&image, &one).exits(3);
+    assert!(ran.stderr.contains("error[delete-unsupported]"), "{}", ran.stderr);
+    assert!(place.content() == before);
+    // What is added does not hide what is there.
+    let two = document(&attest(&scratch, &image, "openvex", OPENVEX, &["--layout", "tag"]).succeeds());
+    let mut all = vec![one, two];
+    all.sort();
+    assert_eq!(documents(&list(&image)), all);
+    verify(&scratch, "signer", &image, &["--type", "spdx", "--type", "openvex"]).succeeds();
 }
