@@ -202,6 +202,27 @@ fn a_manifest_under_the_tags_of_two_platforms_goes_from_both() {
 }
 
 #[test]
+fn a_tag_for_evidence_that_names_an_image_is_left_alone() {
+    // (refused: evidence-tag-invalid)
+    let scratch = Scratch::new();
+    for place in [Place::in_process(), Place::folder()] {
+        let root = place.push_single("1");
+        let image = place.tagged("1");
+        let store = place.store();
+        let att = format!("{}.att", root.digest().to_string().replace(':', "-"));
+        let other = place.push_single("2");
+        wait(store.tag(&other, &tag(&att), &Expected::Absent)).unwrap();
+        let layer = other.as_image().unwrap().layers[0].digest.to_string();
+        let before = place.content();
+        let attested = attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag"]);
+        for ran in [attested, detach(&image, &layer), detach(&image, &other.digest().to_string())] {
+            assert!(ran.stderr.contains("error[evidence-tag-invalid]"), "{image} {}", ran.stderr);
+        }
+        assert!(place.content() == before, "{image}");
+    }
+}
+
+#[test]
 fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     // (refused: delete-unsupported) and (accepted)
     let scratch = Scratch::new();
