@@ -223,6 +223,28 @@ fn a_tag_for_evidence_that_names_an_image_is_left_alone() {
 }
 
 #[test]
+fn what_another_tag_names_does_not_go_with_a_tag_for_evidence() {
+    // (refused: delete-unsupported) and (accepted)
+    let scratch = Scratch::new();
+    let canned = vec![Canned { status: 405, ..Canned::body("DELETE /v2/app/manifests/sha256-", "text/plain", "no") }];
+    let place = Place::InProcess(TestRegistry::start(Faults { canned, ..Faults::default() }));
+    let root = place.push_single("1");
+    let image = place.tagged("1");
+    let one = document(&attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag"]).succeeds());
+    let store = place.store();
+    let att = format!("{}.att", root.digest().to_string().replace(':', "-"));
+    let manifest = wait(tagged(&*store, &att));
+    wait(store.tag(&manifest, &tag("kept"), &Expected::Absent)).unwrap();
+    let before = place.content();
+    let ran = detach(&image, &one).exits(3);
+    assert!(ran.stderr.contains("error[delete-unsupported]") && ran.stderr.contains("kept"), "{}", ran.stderr);
+    assert!(place.content() == before);
+    wait(store.untag(&tag("kept"), &Expected::Any)).unwrap();
+    detach(&image, &one).succeeds();
+    assert_eq!(list(&image)["attestations"], json!([]));
+}
+
+#[test]
 fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     // (refused: delete-unsupported) and (accepted)
     let scratch = Scratch::new();
