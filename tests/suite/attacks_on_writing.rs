@@ -245,6 +245,32 @@ fn what_another_tag_names_does_not_go_with_a_tag_for_evidence() {
 }
 
 #[test]
+fn a_platform_that_is_listed_twice_is_attested_once() {
+    // (accepted)
+    let scratch = Scratch::new();
+    let place = Place::folder();
+    place.push_index("1");
+    let image = place.tagged("1");
+    let store = place.store();
+    wait(async {
+        let root = tagged(&*store, "1").await;
+        let index = root.as_index().unwrap();
+        replace(&*store, &root, index.with_child(root.bytes(), &index.children()[0].descriptor)).await;
+    });
+    for more in [["--platform", AMD64].as_slice(), &["--each-platform"]] {
+        let report = attest(&scratch, &image, "spdx", SPDX, more).succeeds().json();
+        let subjects: Vec<Digest> = report["attached"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| Digest::parse(entry["subject"].as_str().unwrap()).unwrap())
+            .collect();
+        let different: std::collections::BTreeSet<&Digest> = subjects.iter().collect();
+        assert_eq!(subjects.len(), different.len(), "{more:?}: {report:#}");
+    }
+}
+
+#[test]
 fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     // (refused: delete-unsupported) and (accepted)
     let scratch = Scratch::new();
