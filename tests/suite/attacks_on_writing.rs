@@ -271,6 +271,19 @@ fn a_platform_that_is_listed_twice_is_attested_once() {
 }
 
 #[test]
+fn without_a_tag_the_one_that_was_meant_moves() {
+    // (accepted)
+    let scratch = Scratch::new();
+    let place = Place::in_process();
+    let root = place.push_index("latest");
+    let store = place.store();
+    wait(store.tag(&root, &tag("1.0"), &Expected::Absent)).unwrap();
+    attest(&scratch, &place.name(), "spdx", SPDX, &["--layout", "index", "--platform", AMD64]).succeeds();
+    assert_eq!(wait(store.tag_digest(&tag("1.0"))).unwrap().as_ref(), Some(root.digest()));
+    assert_ne!(wait(store.tag_digest(&tag("latest"))).unwrap().as_ref(), Some(root.digest()));
+}
+
+#[test]
 fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     // (refused: delete-unsupported) and (accepted)
     let scratch = Scratch::new();
