@@ -251,7 +251,7 @@ fn refuse_nested(image: &Image, manifest: &Digest) -> Result<(), AttachError> {
 /// The tags under which a manifest was found: several when it is the same for several platforms.
 ///
 /// # Errors
-/// [`StoreError::DeleteUnsupported`] when no tag names it, as in a folder that `cosign save` wrote.
+/// [`AttachError::KeptWithoutTag`] when no tag names it, as in a folder that `cosign save` wrote.
 async fn tags_of(found: &FoundManifest, source: &Source<'_>) -> Result<Vec<Tag>, JobError> {
     let mut tags = Vec::new();
     for about in &found.tagged_for {
@@ -263,9 +263,7 @@ async fn tags_of(found: &FoundManifest, source: &Source<'_>) -> Result<Vec<Tag>,
         }
     }
     if tags.is_empty() {
-        let (place, what) = (source.store.name(), found.manifest.digest().to_string());
-        let detail = "no tag names it: it is kept as `cosign save` writes it".to_owned();
-        return Err(StoreError::DeleteUnsupported { place, what, detail }.into());
+        return Err(AttachError::KeptWithoutTag { manifest: found.manifest.digest().clone() }.into());
     }
     Ok(tags)
 }
