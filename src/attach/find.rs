@@ -95,6 +95,8 @@ pub struct FoundManifest {
     pub seen: BTreeSet<EvidenceLayout>,
     /// The manifest that it hangs on: of the image, or an attestation manifest of it.
     pub hangs_on: Digest,
+    /// The manifests whose tags for evidence name it.
+    pub tagged_for: BTreeSet<Digest>,
     /// Whether it hangs on an attestation manifest, and so can only be a signature of that.
     pub second_level: bool,
 }
@@ -583,8 +585,10 @@ impl Finder {
 
     fn add(&mut self, manifest: &Manifest, layout: EvidenceLayout, hangs_on: &Digest, second_level: bool) {
         let place = self.places.get(manifest.digest());
+        let tagged_for = Some(hangs_on.clone()).filter(|_| layout == EvidenceLayout::Tag);
         if let Some(known) = place.and_then(|place| self.found.get_mut(*place)) {
             known.seen.insert(layout);
+            known.tagged_for.extend(tagged_for);
             known.second_level &= second_level;
             return;
         }
@@ -593,6 +597,7 @@ impl Finder {
             manifest: manifest.clone(),
             seen: BTreeSet::from([layout]),
             hangs_on: hangs_on.clone(),
+            tagged_for: tagged_for.into_iter().collect(),
             second_level,
         });
         if !second_level && layout != EvidenceLayout::File && referrer::may_hold_bare_statements(manifest) {

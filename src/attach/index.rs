@@ -10,7 +10,9 @@ use crate::digest::Digest;
 use crate::limits::Limits;
 use crate::location::EvidenceLayout;
 use crate::media_type::MediaType;
-use crate::oci::{Descriptor, ImageManifest, Manifest, Platform, annotations, artifact_manifest, new_index};
+use crate::oci::{
+    Descriptor, ImageIndex, ImageManifest, Manifest, Platform, annotations, artifact_manifest, new_index,
+};
 use crate::reference::Tag;
 
 /// The two forms of an attestation manifest.
@@ -73,15 +75,10 @@ pub fn plan_index(
         let Some((manifest, blobs)) = attestation_manifest(target, form, limits)? else { continue };
         let Some(known) = index.as_index() else { continue };
         let text = match &target.existing {
-            Some(existing) => {
-                let old = known.children().iter().find(|child| child.descriptor.digest == *existing.digest());
-                let child = match old {
-                    Some(old) => renewed(&old.descriptor, &manifest),
-                    None => index_child(&manifest, &target.image.digest),
-                };
-                known.with_child_replaced(index.bytes(), existing.digest(), &child)
+            Some(existing) if lists(known, existing.digest()) => {
+                known.with_children_replaced(index.bytes(), existing.digest(), |old| renewed(old, &manifest))
             }
-            None => known.with_child(index.bytes(), &index_child(&manifest, &target.image.digest)),
+            _ => known.with_child(index.bytes(), &index_child(&manifest, &target.image.digest)),
         };
         index = Manifest::read(Blob::of_bytes(index.blob().media_type().clone(), text), limits)?;
         plan.entries.extend(target.evidence.iter().map(|evidence| evidence.blob.digest().clone()));
@@ -122,16 +119,14 @@ pub fn plan_without_index(
         let (Some(known), Some(image)) = (index.as_index(), change.manifest.as_image()) else { continue };
         let old = change.manifest.digest();
         let dropped = |layer: &Descriptor| change.dropped.contains(&layer.digest);
-        let child = known.children().iter().find(|child| child.descriptor.digest == *old);
-        let text = match child {
-            Some(child) if !image.layers.iter().all(dropped) => {
-                let (manifest, blobs) = smaller(&change.manifest, image, &dropped, limits)?;
-                let text = known.with_child_replaced(index.bytes(), old, &renewed(&child.descriptor, &manifest));
-                plan.blobs.extend(blobs);
-                plan.manifests.push(manifest);
-                text
-            }
-            _ => known.without_children(index.bytes(), |child| child.digest == *old),
+        let text = if lists(known, old) && !image.layers.iter().all(dropped) {
+            let (manifest, blobs) = smaller(&change.manifest, image, &dropped, limits)?;
+            let text = known.with_children_replaced(index.bytes(), old, |child| renewed(child, &manifest));
+            plan.blobs.extend(blobs);
+            plan.manifests.push(manifest);
+            text
+        } else {
+            known.without_children(index.bytes(), |child| child.digest == *old)
         };
         index = Manifest::read(Blob::of_bytes(index.blob().media_type().clone(), text), limits)?;
         if let Some(subject) = change.manifest.subject() {
@@ -174,6 +169,10 @@ fn finish(plan: &mut WritePlan, root: &Manifest, index: Manifest, tag: Option<&T
         None => plan.warnings.push(Warning::Untagged { index: index.digest().clone() }),
     }
     plan.manifests.push(index);
+}
+
+fn lists(index: &ImageIndex, digest: &Digest) -> bool {
+    index.children().iter().any(|child| child.descriptor.digest == *digest)
 }
 
 /// The entry of a manifest that changed: what it says beside digest and size stays.

@@ -40,6 +40,12 @@ pub enum AttachError {
         /// The tag.
         tag: Tag,
     },
+    /// No tag names what would be taken off, so that none can be changed.
+    #[error("no tag names {manifest}")]
+    KeptWithoutTag {
+        /// The manifest.
+        manifest: Digest,
+    },
     /// The layout cannot hold a document of this kind.
     #[error("the layout {layout} cannot hold {what}")]
     DocumentUnfit {
@@ -85,6 +91,7 @@ impl AttachError {
             Self::AttestationManifestSigned { .. } => Code::AttestationManifestSigned,
             Self::UnsignedStatementsPresent { .. } => Code::UnsignedStatementsPresent,
             Self::EvidenceTagInvalid { .. } => Code::EvidenceTagInvalid,
+            Self::KeptWithoutTag { .. } => Code::DeleteUnsupported,
             Self::DocumentUnfit { .. } | Self::InsideNestedIndex { .. } => Code::ArgumentInvalid,
             Self::PartUnreadable { .. } => Code::NotFound,
             Self::NoSuchPlatform { .. } => Code::PlatformUnknown,

@@ -43,7 +43,7 @@ pub fn tag_for(subject: &Digest, kind: DocumentKind) -> Result<Tag, AttachError>
 /// keeps its bytes; the configuration, which says nothing but the layers' digests, is written anew.
 ///
 /// # Errors
-/// [`AttachError::EvidenceTagInvalid`] when the tag names an index; [`AttachError::Manifest`] when what was made is
+/// [`AttachError::EvidenceTagInvalid`] when the tag names an index or an image; [`AttachError::Manifest`] when what was made is
 /// larger than a manifest may be.
 pub fn plan_tag(
     tag: &Tag,
@@ -57,6 +57,7 @@ pub fn plan_tag(
         None => None,
     };
     let known = old.map(|(_, image)| image.layers.as_slice()).unwrap_or_default();
+    refuse_image(tag, known)?;
     let mut plan = WritePlan::default();
     let mut added: Vec<Descriptor> = Vec::new();
     for document in evidence {
@@ -101,6 +102,7 @@ pub fn plan_without_tag(
     limits: &Limits,
 ) -> Result<WritePlan, AttachError> {
     let image = existing.as_image().ok_or_else(|| AttachError::EvidenceTagInvalid { tag: tag.clone() })?;
+    refuse_image(tag, &image.layers)?;
     let mut plan = WritePlan::default();
     let from = existing.digest().clone();
     if image.layers.iter().all(dropped) {
@@ -113,6 +115,14 @@ pub fn plan_without_tag(
     let to = Manifest::read(Blob::of_bytes(existing.blob().media_type().clone(), text), limits)?;
     plan.evidence_tags.push(EvidenceTag { tag: tag.clone(), from: Some(from), to });
     Ok(plan)
+}
+
+/// A tag for evidence may name an image by somebody's mistake, and that image is not ours to change or to delete.
+fn refuse_image(tag: &Tag, layers: &[Descriptor]) -> Result<(), AttachError> {
+    if layers.iter().any(|layer| layer.media_type.is_image_layer()) {
+        return Err(AttachError::EvidenceTagInvalid { tag: tag.clone() });
+    }
+    Ok(())
 }
 
 /// cosign tells a second signature of the same payload by its annotation.

@@ -14,6 +14,7 @@ use crate::job::{self, Attaching, AttestRequest, LayoutChoice, Signing, Targets}
 use crate::limits::Limits;
 use crate::oci::{Image, Platform, PlatformManifest};
 use crate::predicate::{Predicate, TypeSelector};
+use crate::reference::{Place, Tag};
 use crate::report::{AttachedEntry, AttestReport, ImagePart, human_attest};
 
 /// What stands for the platform in `--predicate`.
@@ -138,12 +139,17 @@ fn targets(options: &AttestOptions) -> Result<Targets, CliError> {
 }
 
 impl Located {
-    /// The tag that will name the new index. Without one that was typed: the tag of the only image of a layout.
-    pub(super) async fn tag(&self) -> Result<Option<crate::reference::Tag>, CliError> {
+    /// The tag that will name the new index. Without one that was typed: `latest` in a registry, the tag of the only
+    /// image in a layout.
+    pub(super) async fn tag(&self) -> Result<Option<Tag>, CliError> {
         let selector = &self.reference.selector;
         if selector.tag.is_some() || selector.digest.is_some() {
             // A digest pins what was meant; the tag beside it may have moved, and then it is not ours to move.
             return Ok(selector.tag.clone());
+        }
+        if matches!(self.reference.place, Place::Registry(_)) {
+            // What a registry is asked for then, whichever other tags name the same.
+            return Ok(Tag::parse("latest").ok());
         }
         let manifest = self.store.manifest(selector).await?;
         for tag in self.store.tags().await?.into_iter().filter(|tag| !tag.is_for_evidence()) {

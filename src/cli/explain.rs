@@ -438,8 +438,8 @@ fn explain_attach(error: &AttachError) -> Explanation {
             .hint("use --platform or --each-platform, or --layout referrer"),
         AttachError::AttestationManifestSigned { manifest } => explanation
             .fact("manifest", manifest)
-            .why("another layer would change its digest, and what signs it would no longer be about it")
-            .hint("use --layout referrer; nothing was written"),
+            .why("a layer more or less would change its digest, and what signs it would no longer be about it")
+            .hint("to add: referrer in place of that layout; to detach: --select what signs it too; nothing was written"),
         AttachError::UnsignedStatementsPresent { manifest, statements } => {
             let lines = statements.iter().map(ToString::to_string).collect();
             Explanation { lines, ..explanation.fact("manifest", manifest).fact("statements", statements.len()) }
@@ -448,8 +448,12 @@ fn explain_attach(error: &AttachError) -> Explanation {
         }
         AttachError::EvidenceTagInvalid { tag } => explanation
             .fact("tag", tag)
-            .why("signatures and attestations under a tag are the layers of one manifest")
-            .hint("move or delete that tag, or use --layout referrer; nothing was written"),
+            .why("signatures and attestations under a tag are the layers of one manifest, and this is an index or an image")
+            .hint("move or delete that tag, or choose the layout referrer; nothing was written"),
+        AttachError::KeptWithoutTag { manifest } => explanation
+            .fact("manifest", manifest)
+            .why("in a folder that `cosign save` wrote, evidence has no tag that could be changed")
+            .hint("load the folder into a registry (cosign load --dir DIR IMAGE) and detach it there; nothing was changed"),
         AttachError::InsideNestedIndex { manifest } => explanation
             .fact("manifest", manifest)
             .why("taking it out changes the inner index, and with it the outer one")
@@ -457,7 +461,7 @@ fn explain_attach(error: &AttachError) -> Explanation {
         AttachError::DocumentUnfit { layout, what } => explanation
             .fact("layout", layout)
             .why(format!("it does not hold {what}"))
-            .hint("choose another --layout; nothing was written"),
+            .hint("choose another layout; nothing was written"),
         AttachError::NoSuchPlatform { wanted, has } => {
             explanation.fact("wanted", wanted).fact("has", has.join(", ")).hint("choose one of the platforms it has")
         }

@@ -68,12 +68,12 @@ pub(super) async fn write(
 ) -> Result<WritePlan, JobError> {
     let (store, limits) = (source.store, source.limits);
     let mut plan = first;
-    let mut overtaken: Vec<Manifest> = Vec::new();
+    let mut overtaken = Overtaken::default();
     for round in 1.. {
         let failed = match attempt(&plan, store, limits).await {
             Ok(warnings) => {
                 plan.warnings.extend(warnings);
-                let kept = clear_up(&overtaken, &plan, store).await;
+                let kept = overtaken.clear_up(&plan, store).await;
                 plan.warnings.extend(kept.into_iter().map(|manifest| Warning::ManifestKept { manifest }));
                 return Ok(plan);
             }
@@ -84,7 +84,8 @@ pub(super) async fn write(
             JobError::Store(StoreError::TagMoved { .. }) => {
                 let ours =
                     |manifest: &&Manifest| manifest.subject().is_some() && !plan.present.contains(manifest.digest());
-                overtaken.extend(plan.manifests.iter().filter(ours).cloned());
+                overtaken.manifests.extend(plan.manifests.iter().filter(ours).cloned());
+                overtaken.tag = plan.tag.as_ref().map(|moved| moved.tag.clone()).or(overtaken.tag);
             }
             JobError::EntryLost { .. } => {}
             _ => return Err(failed),
@@ -163,25 +164,49 @@ fn layers(manifest: &Manifest) -> Vec<Digest> {
     layers.iter().map(|layer| layer.digest.clone()).collect()
 }
 
-/// Takes away the referrers of attempts that others overtook. Gives those that stay, and would count.
-async fn clear_up(overtaken: &[Manifest], plan: &WritePlan, store: &dyn Store) -> Vec<Digest> {
-    let mut kept = Vec::new();
-    // Signatures come after what they sign, and go before it.
-    for manifest in overtaken.iter().rev() {
-        let digest = manifest.digest();
-        let used = plan.manifests.iter().any(|used| used.digest() == digest);
-        let Some(subject) = manifest.subject().filter(|_| !used) else { continue };
-        match store.remove_referrer(&subject.digest, digest).await {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(_) => kept.push(digest.clone()),
+/// Attempts that others were faster than.
+#[derive(Default)]
+struct Overtaken {
+    /// What they wrote.
+    manifests: Vec<Manifest>,
+    /// The image's tag that they did not move.
+    tag: Option<Tag>,
+}
+
+impl Overtaken {
+    /// Takes away their referrers. Gives those that stay, and would count.
+    async fn clear_up(&self, plan: &WritePlan, store: &dyn Store) -> Vec<Digest> {
+        if self.manifests.is_empty() {
+            return Vec::new();
         }
+        // Whoever was faster may have written the very same manifest, and lists it.
+        let listed = match &self.tag {
+            Some(tag) => tagged(tag, store).await,
+            None => Ok(None),
+        };
+        let Ok(listed) = listed else {
+            return self.manifests.iter().map(|manifest| manifest.digest().clone()).collect();
+        };
+        let listed = listed.as_ref().and_then(Manifest::as_index).map(|index| index.children()).unwrap_or_default();
+        let mut kept = Vec::new();
+        // Signatures come after what they sign, and go before it.
+        for manifest in self.manifests.iter().rev() {
+            let digest = manifest.digest();
+            let used = plan.manifests.iter().any(|used| used.digest() == digest)
+                || listed.iter().any(|child| child.descriptor.digest == *digest);
+            let Some(subject) = manifest.subject().filter(|_| !used) else { continue };
+            match store.remove_referrer(&subject.digest, digest).await {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(_) => kept.push(digest.clone()),
+            }
+        }
+        kept
     }
-    kept
 }
 
 /// The error to end with, and what could not be cleared up.
-async fn give_up(cause: JobError, overtaken: &[Manifest], store: &dyn Store) -> JobError {
-    let manifests = clear_up(overtaken, &WritePlan::default(), store).await;
+async fn give_up(cause: JobError, overtaken: &Overtaken, store: &dyn Store) -> JobError {
+    let manifests = overtaken.clear_up(&WritePlan::default(), store).await;
     if manifests.is_empty() { cause } else { JobError::LeftBehind { cause: Box::new(cause), manifests } }
 }

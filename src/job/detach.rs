@@ -236,23 +236,34 @@ fn describe(found: &FoundManifest, layer: &Descriptor) -> DetachedDocument {
     }
 }
 
-/// An index inside the index has a digest of its own, by which it can be named.
+/// An index inside the index has a digest of its own, by which it can be named. What it lists is not taken from it.
 fn refuse_nested(image: &Image, manifest: &Digest) -> Result<(), AttachError> {
-    let children = image.root().as_index().map(|index| index.children()).unwrap_or_default();
-    if children.iter().any(|child| child.descriptor.digest == *manifest) {
+    let lists = |index: &Manifest| {
+        let children = index.as_index().map(|index| index.children()).unwrap_or_default();
+        children.iter().any(|child| child.descriptor.digest == *manifest)
+    };
+    if lists(image.root()) && !image.inner().iter().any(lists) {
         return Ok(());
     }
     Err(AttachError::InsideNestedIndex { manifest: manifest.clone() })
 }
 
-/// The tags under which a manifest was found.
+/// The tags under which a manifest was found: several when it is the same for several platforms.
+///
+/// # Errors
+/// [`AttachError::KeptWithoutTag`] when no tag names it, as in a folder that `cosign save` wrote.
 async fn tags_of(found: &FoundManifest, source: &Source<'_>) -> Result<Vec<Tag>, JobError> {
     let mut tags = Vec::new();
-    for suffix in ["att", "sig"] {
-        let tag = Tag::of_cosign(&found.hangs_on, suffix);
-        if source.store.tag_digest(&tag).await?.as_ref() == Some(found.manifest.digest()) {
-            tags.push(tag);
+    for about in &found.tagged_for {
+        for suffix in ["att", "sig"] {
+            let tag = Tag::of_cosign(about, suffix);
+            if source.store.tag_digest(&tag).await?.as_ref() == Some(found.manifest.digest()) {
+                tags.push(tag);
+            }
         }
+    }
+    if tags.is_empty() {
+        return Err(AttachError::KeptWithoutTag { manifest: found.manifest.digest().clone() }.into());
     }
     Ok(tags)
 }

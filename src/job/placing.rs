@@ -13,6 +13,7 @@ use crate::location::EvidenceLayout;
 use crate::media_type::{MediaType, PredicateType};
 use crate::oci::{Descriptor, Image, ImageManifest, Manifest, Platform};
 use crate::reference::{Selector, Tag};
+use crate::verify::AttachedContent;
 
 use super::apply::write;
 use super::error::JobError;
@@ -174,15 +175,26 @@ impl Placing<'_> {
             targets.push(IndexTarget { image: document.subject.clone(), existing, evidence });
         }
         for target in &targets {
-            self.refuse_unvouched(target)?;
+            self.refuse_unvouched(target, source).await?;
         }
         let tag = self.tag.as_ref();
         let mut plan = plan_index(image.root(), platform.as_ref(), &targets, form, tag, source.limits)?;
         let index = plan.manifests.pop();
         plan.present = present(&plan, finder, source).await?;
-        self.sign_manifests(&mut plan, source)?;
+        // One that has every statement already is not written again, and signed all the same.
+        let has_all = |target: &&IndexTarget, existing: &Manifest| {
+            let layers = existing.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
+            let has = |digest: &Digest| layers.iter().any(|layer| layer.digest == *digest);
+            target.evidence.iter().all(|evidence| has(evidence.blob.digest()))
+        };
+        let complete: Vec<Manifest> = targets
+            .iter()
+            .filter_map(|target| target.existing.clone().filter(|existing| has_all(&target, existing)))
+            .collect();
+        self.sign_manifests(&mut plan, complete, source)?;
+        let changes = index.is_some();
         plan.manifests.extend(index);
-        if image.is_index() && !plan.manifests.is_empty() {
+        if image.is_index() && changes {
             let left = hanging_on(image.digest(), source).await?.len();
             if left > 0 {
                 plan.warnings.push(Warning::LeftBehind { index: image.digest().clone(), referrers: left });
@@ -191,27 +203,33 @@ impl Placing<'_> {
         Ok(plan)
     }
 
-    /// A signature over a manifest is one over every statement in it: also over those that others put there.
-    fn refuse_unvouched(&self, target: &IndexTarget) -> Result<(), JobError> {
+    /// A signature over a manifest is one over every statement in it: also over those that others put there, and over
+    /// those that are called envelopes and have no signature of their own.
+    async fn refuse_unvouched(&self, target: &IndexTarget, source: &Source<'_>) -> Result<(), JobError> {
         let (Some(signer), Some(existing)) = (self.manifest_signer, &target.existing) else { return Ok(()) };
         let layers = existing.as_image().map(|image| image.layers.as_slice()).unwrap_or_default();
         let own = |digest: &Digest| target.evidence.iter().any(|evidence| evidence.blob.digest() == digest);
-        let statements: Vec<Digest> = layers
-            .iter()
-            .filter(|layer| !layer.media_type.is_envelope())
-            .map(|layer| layer.digest.clone())
-            .filter(|digest| !signer.vouched.contains(digest) && !own(digest))
-            .collect();
+        let mut statements: Vec<Digest> = Vec::new();
+        for layer in layers.iter().filter(|layer| !signer.vouched.contains(&layer.digest) && !own(&layer.digest)) {
+            if !is_signed_by_itself(layer, source).await? {
+                statements.push(layer.digest.clone());
+            }
+        }
         if statements.is_empty() {
             return Ok(());
         }
         Err(AttachError::UnsignedStatementsPresent { manifest: existing.digest().clone(), statements }.into())
     }
 
-    /// Adds a signature over each attestation manifest of the plan, as its referrer: the form of Docker's own builds.
-    fn sign_manifests(&self, plan: &mut WritePlan, source: &Source<'_>) -> Result<(), JobError> {
+    /// Adds a signature over each attestation manifest of the plan, and over those that are complete, as its referrer: the form of Docker's own builds.
+    fn sign_manifests(
+        &self,
+        plan: &mut WritePlan,
+        complete: Vec<Manifest>,
+        source: &Source<'_>,
+    ) -> Result<(), JobError> {
         let Some(signer) = self.manifest_signer else { return Ok(()) };
-        for manifest in plan.manifests.clone() {
+        for manifest in plan.manifests.clone().into_iter().chain(complete) {
             let statement = image_statement(manifest.digest(), &BTreeMap::new(), source.limits)?;
             let bundle = sign_statement(&statement, signer.key, source.limits)?;
             let blob = Blob::new(MediaType::SIGSTORE_BUNDLE_V03, bundle.to_content())?;
@@ -220,6 +238,16 @@ impl Placing<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a layer is an envelope or a bundle, by what it is called and by its bytes.
+async fn is_signed_by_itself(layer: &Descriptor, source: &Source<'_>) -> Result<bool, JobError> {
+    if !layer.media_type.is_envelope() {
+        return Ok(false);
+    }
+    let blob = source.store.blob(layer, source.limits.blob_bytes).await?;
+    let content = AttachedContent::read(&blob, layer, source.limits);
+    Ok(matches!(content, Ok(AttachedContent::Envelope(_) | AttachedContent::Bundle(_))))
 }
 
 /// The attestation manifests of a plan that somebody wrote before, perhaps into the index of another tag.
@@ -246,7 +274,12 @@ async fn plan_tags(documents: &[AttachedDocument], source: &Source<'_>) -> Resul
             Err(error) if error.is_not_found() => None,
             found => Some(found?),
         };
-        whole.join(plan_tag(tag, existing.as_ref(), evidence, source.limits)?);
+        let mut plan = plan_tag(tag, existing.as_ref(), evidence, source.limits)?;
+        // What `cosign save` keeps has no tag: then the tag is new, with what was there in it.
+        if existing.is_some() && source.store.tag_digest(tag).await?.is_none() {
+            plan.evidence_tags.iter_mut().for_each(|written| written.from = None);
+        }
+        whole.join(plan);
     }
     Ok(whole)
 }

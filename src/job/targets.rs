@@ -29,7 +29,12 @@ pub(super) fn choose(image: &Image, targets: &Targets) -> Result<Vec<(PlatformMa
             Ok(chosen)
         }
         Targets::Platform(wanted) => {
-            let chosen: Vec<_> = image.on(wanted).map(|leaf| (leaf.clone(), false)).collect();
+            let mut chosen: Vec<(PlatformManifest, bool)> = Vec::new();
+            for leaf in image.on(wanted) {
+                if !chosen.iter().any(|(known, _)| known.descriptor.digest == leaf.descriptor.digest) {
+                    chosen.push((leaf.clone(), false));
+                }
+            }
             if chosen.is_empty() {
                 return Err(AttachError::no_such_platform(wanted, image));
             }

@@ -111,13 +111,22 @@ impl ImageIndex {
         }
     }
 
-    /// The text of this index with the child of digest `old` replaced; every other byte stays.
-    pub fn with_child_replaced(&self, text: &Bytes, old: &Digest, child: &Descriptor) -> Vec<u8> {
-        let entry = serde_json::to_vec(child).unwrap_or_default();
-        match self.children.iter().find(|known| known.descriptor.digest == *old) {
-            Some(known) => splice(text, known.text.clone(), &entry),
-            None => self.with_child(text, child),
+    /// The text of this index with every child of digest `old` replaced by what `renewed` makes of it; every other byte
+    /// stays. One that is listed twice and replaced once would still be there.
+    pub fn with_children_replaced(
+        &self,
+        text: &Bytes,
+        old: &Digest,
+        renewed: impl Fn(&Descriptor) -> Descriptor,
+    ) -> Vec<u8> {
+        let (mut written, mut from) = (Vec::with_capacity(text.len()), 0);
+        for child in self.children.iter().filter(|child| child.descriptor.digest == *old) {
+            written.extend_from_slice(text.get(from..child.text.start).unwrap_or_default());
+            written.extend(serde_json::to_vec(&renewed(&child.descriptor)).unwrap_or_default());
+            from = child.text.end;
         }
+        written.extend_from_slice(text.get(from..).unwrap_or_default());
+        written
     }
 
     /// The text of this index without the children that `drop` picks; every other byte stays.

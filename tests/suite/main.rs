@@ -8,6 +8,7 @@
 
 mod archives;
 mod attacks;
+mod attacks_on_writing;
 mod converting;
 mod corpora_layouts;
 mod cosign_places;

@@ -249,6 +249,29 @@ fn what_another_image_uses_is_not_taken_away_by_a_loser() {
     }
 }
 
+#[test]
+fn two_who_attach_the_very_same_leave_it_there() {
+    // (accepted)
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/keys/ed25519-pkcs8.pem")).unwrap();
+    let planned = || Planned { key: SigningKey::from_pem(&text, None).unwrap(), ..Planned::new("1") };
+    for place in [Place::in_process(), Place::folder()] {
+        place.push_index("1");
+        let store = place.store();
+        let form = LayoutChoice::Index(Form::Artifact);
+        wait(async {
+            let (first, second) = (planned(), planned());
+            let between = async |_: &WritePlan| drop(second.write(form, &*store, async |_| {}).await.unwrap());
+            first.write(form, &*store, between).await.unwrap();
+            let index = store.manifest(&first.selector).await.unwrap();
+            assert_eq!(children(&index), 4);
+            for child in index.as_index().unwrap().children() {
+                store.manifest_at(&child.descriptor).await.unwrap();
+            }
+        });
+    }
+}
+
 /// A store that takes every write of a tag for evidence and lets somebody else undo it, as often as it is told to.
 struct Forgetful {
     inner: Box<dyn Store>,

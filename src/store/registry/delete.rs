@@ -34,15 +34,33 @@ impl Registry {
         }
     }
 
-    /// Deletes a tag; where only manifests can be deleted, what it names.
+    /// Deletes a tag; where only manifests can be deleted, what it names, unless another tag names that too.
     pub(super) async fn delete_tag(&self, tag: &Tag, expected: &Expected) -> Result<(), StoreError> {
         let actual = self.head_tag(tag, Access::Push).await?.map(|head| head.digest);
         check_expected(&self.name(), tag, expected, actual.as_ref())?;
         let Some(actual) = actual else { return Ok(()) };
         match self.delete(tag.as_str()).await {
-            Err(StoreError::DeleteUnsupported { .. }) => self.delete(&actual.to_string()).await,
+            Err(StoreError::DeleteUnsupported { place, what, detail }) => {
+                match self.other_tag_of(tag, &actual).await? {
+                    None => self.delete(&actual.to_string()).await,
+                    Some(other) => {
+                        let detail = format!("{detail}; without its manifest, which tag {other} names too");
+                        Err(StoreError::DeleteUnsupported { place, what, detail })
+                    }
+                }
+            }
             done => done,
         }
+    }
+
+    /// Another tag of the same manifest, which would go with it.
+    async fn other_tag_of(&self, tag: &Tag, digest: &Digest) -> Result<Option<Tag>, StoreError> {
+        for other in self.tags().await?.into_iter().filter(|other| other != tag) {
+            if self.head_tag(&other, Access::Pull).await?.is_some_and(|head| head.digest == *digest) {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
     }
 
     /// The list first: a manifest that is gone and still listed would look like evidence that was lost.
