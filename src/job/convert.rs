@@ -10,7 +10,7 @@ use crate::oci::{Descriptor, Image, Manifest};
 use crate::predicate::TypeSelector;
 use crate::reference::{Selector, Tag};
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial, bundle_around};
-use crate::verify::AttachedContent;
+use crate::verify::{AttachedContent, AttachedError};
 
 use super::apply::write;
 use super::detach::{DetachedDocument, plan_without};
@@ -150,8 +150,13 @@ async fn collect(
                 continue;
             }
             let blob = source.store.blob(layer, source.limits.blob_bytes).await?;
-            let content = AttachedContent::read(&blob, layer, source.limits)?;
-            let statement = content.unverified_statement(source.limits)?;
+            let Ok((statement, content)) = read_document(&blob, layer, source) else {
+                // Of which type it is nobody can tell; whoever asked for types did not ask for it.
+                if request.types.is_empty() || !request.selected.is_empty() {
+                    refused.push((layer.digest.clone(), "it is not the document that it is called"));
+                }
+                continue;
+            };
             let is_signature = found.second_level || !is_attestation(statement.as_ref());
             let fits =
                 |statement: &Statement| request.types.iter().any(|kind| kind.matches(statement.predicate_type()));
@@ -192,6 +197,16 @@ async fn collect(
         return Err(JobError::SelectionAbsent { image: name, wanted: request.selected.to_vec(), has });
     }
     Ok(converted)
+}
+
+/// A document, and the statement in it.
+fn read_document(
+    blob: &Blob,
+    layer: &Descriptor,
+    source: &Source<'_>,
+) -> Result<(Option<Statement>, AttachedContent), AttachedError> {
+    let content = AttachedContent::read(blob, layer, source.limits)?;
+    Ok((content.unverified_statement(source.limits)?, content))
 }
 
 fn is_evidence(media_type: &MediaType) -> bool {
