@@ -150,8 +150,7 @@ async fn collect(
                 continue;
             }
             let blob = source.store.blob(layer, source.limits.blob_bytes).await?;
-            let Ok((statement, content)) = read_document(&blob, layer, source) else {
-                // Of which type it is nobody can tell; whoever asked for types did not ask for it.
+            let Some((statement, content)) = read_document(&blob, layer, source)? else {
                 if request.types.is_empty() || !request.selected.is_empty() {
                     refused.push((layer.digest.clone(), "it is not the document that it is called"));
                 }
@@ -199,14 +198,18 @@ async fn collect(
     Ok(converted)
 }
 
-/// A document, and the statement in it.
+/// A document, and the statement in it; nothing when it is not what it is called, so that its type is not known either.
 fn read_document(
     blob: &Blob,
     layer: &Descriptor,
     source: &Source<'_>,
-) -> Result<(Option<Statement>, AttachedContent), AttachedError> {
-    let content = AttachedContent::read(blob, layer, source.limits)?;
-    Ok((content.unverified_statement(source.limits)?, content))
+) -> Result<Option<(Option<Statement>, AttachedContent)>, AttachedError> {
+    let read = AttachedContent::read(blob, layer, source.limits);
+    match read.and_then(|content| Ok((content.unverified_statement(source.limits)?, content))) {
+        Ok(read) => Ok(Some(read)),
+        Err(AttachedError::Bundle(_) | AttachedError::Envelope(_) | AttachedError::Statement(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_evidence(media_type: &MediaType) -> bool {
