@@ -138,8 +138,7 @@ async fn collect(
 ) -> Result<Vec<ConvertedDocument>, JobError> {
     let image = finder.image();
     let explicit = !request.types.is_empty() || !request.selected.is_empty();
-    let mut converted: Vec<ConvertedDocument> = Vec::new();
-    let (mut refused, mut seen, mut has) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut refused, mut seen, mut has, mut converted) = (vec![], vec![], vec![], Vec::<ConvertedDocument>::new());
     for found in finder.found() {
         let from = kept_as(found);
         for layer in found.layers() {
