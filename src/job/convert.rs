@@ -10,7 +10,7 @@ use crate::oci::{Descriptor, Image, Manifest};
 use crate::predicate::TypeSelector;
 use crate::reference::{Selector, Tag};
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial, bundle_around};
-use crate::verify::AttachedContent;
+use crate::verify::{AttachedContent, AttachedError};
 
 use super::apply::write;
 use super::detach::{DetachedDocument, plan_without};
@@ -138,8 +138,7 @@ async fn collect(
 ) -> Result<Vec<ConvertedDocument>, JobError> {
     let image = finder.image();
     let explicit = !request.types.is_empty() || !request.selected.is_empty();
-    let mut converted: Vec<ConvertedDocument> = Vec::new();
-    let (mut refused, mut seen, mut has) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut refused, mut seen, mut has, mut converted) = (vec![], vec![], vec![], Vec::<ConvertedDocument>::new());
     for found in finder.found() {
         let from = kept_as(found);
         for layer in found.layers() {
@@ -150,8 +149,12 @@ async fn collect(
                 continue;
             }
             let blob = source.store.blob(layer, source.limits.blob_bytes).await?;
-            let content = AttachedContent::read(&blob, layer, source.limits)?;
-            let statement = content.unverified_statement(source.limits)?;
+            let Some((statement, content)) = read_document(&blob, layer, source)? else {
+                if request.types.is_empty() || !request.selected.is_empty() {
+                    refused.push((layer.digest.clone(), "it is not the document that it is called"));
+                }
+                continue;
+            };
             let is_signature = found.second_level || !is_attestation(statement.as_ref());
             let fits =
                 |statement: &Statement| request.types.iter().any(|kind| kind.matches(statement.predicate_type()));
@@ -192,6 +195,20 @@ async fn collect(
         return Err(JobError::SelectionAbsent { image: name, wanted: request.selected.to_vec(), has });
     }
     Ok(converted)
+}
+
+/// A document, and the statement in it; nothing when it is not what it is called, so that its type is not known either.
+fn read_document(
+    blob: &Blob,
+    layer: &Descriptor,
+    source: &Source<'_>,
+) -> Result<Option<(Option<Statement>, AttachedContent)>, AttachedError> {
+    let read = AttachedContent::read(blob, layer, source.limits);
+    match read.and_then(|content| Ok((content.unverified_statement(source.limits)?, content))) {
+        Ok(read) => Ok(Some(read)),
+        Err(AttachedError::Bundle(_) | AttachedError::Envelope(_) | AttachedError::Statement(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_evidence(media_type: &MediaType) -> bool {

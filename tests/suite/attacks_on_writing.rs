@@ -3,6 +3,7 @@
 use attestry::content::Blob;
 use attestry::digest::Digest;
 use attestry::limits::Limits;
+use attestry::media_type::MediaType;
 use attestry::oci::{Descriptor, Manifest};
 use attestry::reference::{Selector, Tag};
 use attestry::store::{Expected, Store};
@@ -312,4 +313,35 @@ fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     all.sort();
     assert_eq!(documents(&list(&image)), all);
     verify(&scratch, "signer", &image, &["--type", "spdx", "--type", "openvex"]).succeeds();
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_named_and_keeps_no_other_from_being_converted() {
+    // (refused: conversion-unsupported) and (accepted)
+    let scratch = Scratch::new();
+    let place = Place::in_process();
+    let root = place.push_single("1");
+    let image = place.tagged("1");
+    attest(&scratch, &image, "spdx", SPDX, &["--layout", "tag"]).succeeds();
+    let store = place.store();
+    let att = format!("{}.att", root.digest().to_string().replace(':', "-"));
+    let bad = Blob::of_bytes(MediaType::DSSE_ENVELOPE, &b"{\"a\":1}"[..]);
+    wait(async {
+        let manifest = tagged(&*store, &att).await;
+        let text = manifest.as_image().unwrap().with_layers(manifest.bytes(), &[Descriptor::of(&bad)]);
+        let longer = Manifest::read(Blob::of_bytes(MediaType::OCI_MANIFEST, text), &Limits::default()).unwrap();
+        store.push_blob(&bad).await.unwrap();
+        store.tag(&longer, &tag(&att), &Expected::Any).await.unwrap();
+    });
+    let convert = ["convert", &image, "--from", "tag", "--to", "referrer"];
+    let before = place.content();
+    let digest = bad.digest().to_string();
+    for more in [&[][..], &["--select", &digest], &["--select", &digest, "--type", "spdx"]] {
+        let ran = attestry(convert.iter().chain(more)).exits(1);
+        let told = ran.stderr.contains("error[conversion-unsupported]") && ran.stderr.contains(&digest);
+        assert!(told, "{}", ran.stderr);
+        assert!(place.content() == before);
+    }
+    attestry(convert.iter().chain(&["--type", "spdx"])).succeeds();
+    verify(&scratch, "signer", &image, &["--type", "spdx"]).succeeds();
 }
