@@ -439,7 +439,8 @@ fn explain_attach(error: &AttachError) -> Explanation {
         AttachError::AttestationManifestSigned { manifest } => explanation
             .fact("manifest", manifest)
             .why("a layer more or less would change its digest, and what signs it would no longer be about it")
-            .hint("to add: referrer in place of that layout; to detach: --select what signs it too; nothing was written"),
+            .hint("attest with --layout referrer, convert with --to referrer, detach with --select of what signs it too; nothing was \
+             written"),
         AttachError::UnsignedStatementsPresent { manifest, statements } => {
             let lines = statements.iter().map(ToString::to_string).collect();
             Explanation { lines, ..explanation.fact("manifest", manifest).fact("statements", statements.len()) }

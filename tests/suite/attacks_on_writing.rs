@@ -82,7 +82,7 @@ fn an_attestation_manifest_that_is_listed_twice_changes_in_both_places() {
             });
             detach(&image, &one).succeeds();
             wait(is_whole(&*store));
-            assert_eq!(documents(&list(&image)), [two.clone()], "{image} {layout}");
+            assert_eq!(documents(&list(&image)), std::slice::from_ref(&two), "{image} {layout}");
             let three = document(&attest(&scratch, &image, "slsa-provenance", SLSA, &more).succeeds());
             let children = wait(async { tagged(&*store, "1").await });
             let children = children.as_index().unwrap().children();
@@ -302,7 +302,7 @@ fn what_cosign_saved_is_not_said_to_be_gone_while_it_is_there() {
     }
     std::fs::write(&path, index.to_string()).unwrap();
     let image = place.name();
-    assert_eq!(documents(&list(&image)), [one.clone()]);
+    assert_eq!(documents(&list(&image)), std::slice::from_ref(&one));
     let before = place.content();
     let ran = detach(&image, &one).exits(3);
     assert!(ran.stderr.contains("error[delete-unsupported]"), "{}", ran.stderr);
