@@ -46,7 +46,7 @@ pub async fn verify(request: &VerifyRequest<'_>, source: &Source<'_>) -> Verifie
     let mut finder = source.finder(request.root.clone(), single_platform(request.scope), &types);
     let through_index = request.requirements.iter().any(|requirement| requirement.through_index);
     let collected = Collected::new(through_index);
-    let mut looking = Looking { wishes: Wishes::of(&mut finder), finder, collected, request, source };
+    let mut looking = Looking { wishes: Wishes::of(&mut finder), finder, collected, request, source, known: (0, 0) };
     let verdict = looking.until_met().await;
     let Looking { finder, mut collected, .. } = looking;
     // Who stopped early has not looked for the signatures that bare statements may have.
@@ -68,6 +68,8 @@ struct Looking<'a> {
     collected: Collected,
     request: &'a VerifyRequest<'a>,
     source: &'a Source<'a>,
+    /// How much was found and refused when it was last looked at.
+    known: (usize, usize),
 }
 
 impl Looking<'_> {
@@ -78,6 +80,11 @@ impl Looking<'_> {
             // An index that was not read yet may hold parts of the image that nothing covers, and what is about one of
             // them would be refused for good.
             if !self.finder.parts_are_known() && !self.wishes.is_empty() {
+                continue;
+            }
+            // Nothing new decides nothing. An image of thousands of parts is asked about for each of them.
+            let known = (self.finder.found().len(), self.finder.refused().len());
+            if std::mem::replace(&mut self.known, known) == known && !self.wishes.is_empty() {
                 continue;
             }
             self.collected.take(&mut self.finder, self.request.verifier, self.source).await;

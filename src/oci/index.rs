@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn the_older_spelling_of_the_annotations_is_read_too() {
+        let about = Digest::sha256(b"image");
+        let mut descriptor = Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(b""), 0)
+            .annotated(annotations::REFERENCE_TYPE_OLD, annotations::ATTESTATION_MANIFEST)
+            .annotated(annotations::REFERENCE_DIGEST_OLD, about.to_string());
+        descriptor.platform = Some(crate::oci::Platform::unknown());
+        let child = Child { descriptor, text: 0..0 };
+        assert!(child.is_attestation_manifest() && child.reference_digest() == Some(about));
+    }
+
+    #[test]
     fn an_image_that_wears_one_mark_only_is_no_attestation_manifest() {
         let bare = Descriptor::new(MediaType::OCI_MANIFEST, Digest::sha256(b""), 0);
         let marked = bare.clone().annotated(annotations::REFERENCE_TYPE, annotations::ATTESTATION_MANIFEST);

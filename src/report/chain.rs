@@ -3,11 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::parts;
+use super::parts::Covers;
 use crate::digest::Digest;
 use crate::location::EvidenceLayout;
 use crate::media_type::{MediaType, PredicateType};
-use crate::oci::Image;
 use crate::verify::{CheckedBytes, Link, SignatureForm};
 
 /// One link of a chain. Digests and sizes were computed from the bytes; each link binds the next.
@@ -69,7 +68,7 @@ pub enum LinkEntry {
 }
 
 impl LinkEntry {
-    fn of(link: &Link, image: &Image) -> Self {
+    fn of(link: &Link, parts: &Covers<'_>) -> Self {
         let read = |bytes: &CheckedBytes| (bytes.digest().clone(), bytes.size());
         match link {
             Link::Signature { document, form, location } => Self::Signature {
@@ -95,11 +94,11 @@ impl LinkEntry {
             Link::Statement { predicate_type, size } => {
                 Self::Statement { predicate_type: predicate_type.clone(), size: *size }
             }
-            Link::Subject(digest) => Self::Subject { digest: digest.clone(), covers: parts::covers(image, digest) },
+            Link::Subject(digest) => Self::Subject { digest: digest.clone(), covers: parts.labels(digest) },
         }
     }
 }
 
-pub(super) fn entries(chain: &[Link], image: &Image) -> Vec<LinkEntry> {
-    chain.iter().map(|link| LinkEntry::of(link, image)).collect()
+pub(super) fn entries(chain: &[Link], parts: &Covers<'_>) -> Vec<LinkEntry> {
+    chain.iter().map(|link| LinkEntry::of(link, parts)).collect()
 }

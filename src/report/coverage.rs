@@ -1,5 +1,7 @@
 //! Which kind of evidence is about which part of an image: predicate × platform.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -89,8 +91,9 @@ fn kind(predicate_type: Option<&PredicateType>) -> String {
 fn parts(image: &Image) -> Vec<Part<'_>> {
     let label = if image.is_index() { "index" } else { "image" };
     let mut parts = vec![Part { label: label.to_owned(), digest: image.digest(), held_by: &[] }];
+    let mut known = HashSet::from([image.digest()]);
     for leaf in image.platforms() {
-        if !parts.iter().any(|known| *known.digest == leaf.descriptor.digest) {
+        if known.insert(&leaf.descriptor.digest) {
             parts.push(Part { label: leaf.label(), digest: &leaf.descriptor.digest, held_by: &leaf.held_by });
         }
     }

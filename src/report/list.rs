@@ -4,12 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::coverage::{CoverageRow, coverage};
-use super::parts::{self, ImagePart, PlatformPart, RejectionEntry};
+use super::parts::{self, Covers, ImagePart, PlatformPart, RejectionEntry};
 use crate::digest::Digest;
 use crate::job::Listed;
 use crate::location::{EvidenceLayout, Sighting};
 use crate::media_type::{MediaType, PredicateType};
-use crate::oci::Image;
 
 /// A statement that is attached.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -107,6 +106,7 @@ impl ListReport {
     /// Reports what is attached.
     pub fn new(reference: String, listed: &Listed) -> Self {
         let image = &listed.image;
+        let parts = Covers::of(image);
         let attestations = listed.attestations.iter().map(|known| ListedAttestationEntry {
             predicate_type: known.predicate_type.clone(),
             layout: known.sighting.layout,
@@ -116,7 +116,7 @@ impl ListReport {
             media_type: known.media_type.clone(),
             size: known.document.as_ref().map(|document| document.size),
             subject: known.sighting.hangs_on.clone(),
-            covers: covers(image, &known.sighting),
+            covers: covers(&parts, &known.sighting),
             signed: known.signed,
             through_manifest: known.through_manifest,
             signers: known.signers.as_ref().map(|known| known.iter().map(|signer| signer.0.clone()).collect()),
@@ -127,7 +127,7 @@ impl ListReport {
             layout: known.sighting.layout,
             manifest: known.sighting.manifest.clone(),
             subject: known.sighting.hangs_on.clone(),
-            covers: covers(image, &known.sighting),
+            covers: covers(&parts, &known.sighting),
             kind: kind(&known.media_type).to_owned(),
             file: known.sighting.file.clone(),
         });
@@ -139,7 +139,7 @@ impl ListReport {
             title: known.title.clone(),
             size: known.document.as_ref().map(|document| document.size),
             subject: known.sighting.hangs_on.clone(),
-            covers: covers(image, &known.sighting),
+            covers: covers(&parts, &known.sighting),
         });
         Self {
             schema: "attestry/list/v1".to_owned(),
@@ -164,7 +164,7 @@ fn kind(media_type: &MediaType) -> &'static str {
     }
 }
 
-fn covers(image: &Image, sighting: &Sighting) -> Vec<String> {
-    let covers = parts::covers(image, &sighting.hangs_on);
+fn covers(parts: &Covers<'_>, sighting: &Sighting) -> Vec<String> {
+    let covers = parts.labels(&sighting.hangs_on);
     if covers.is_empty() { vec![sighting.hangs_on.to_string()] } else { covers }
 }

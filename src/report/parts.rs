@@ -91,30 +91,38 @@ pub(super) fn platforms(image: &Image) -> Vec<PlatformPart> {
         .collect()
 }
 
-/// What a digest of the image stands for: `index`, a platform, a file, or `image` for a single manifest.
-pub(super) fn covers(image: &Image, about: &Digest) -> Vec<String> {
-    covers_all(image, std::slice::from_ref(about))
+/// What digests of an image stand for: `index`, a platform, or `image` for a single manifest.
+///
+/// Made once for an image and asked for each digest: an export may have a hundred thousand parts.
+pub(super) struct Covers<'a> {
+    image: &'a Image,
+    parts: HashMap<&'a Digest, Vec<&'a PlatformManifest>>,
 }
 
-/// The same for several digests; each part is looked at once, however many there are.
-pub(super) fn covers_all(image: &Image, about: &[Digest]) -> Vec<String> {
-    let mut parts: HashMap<&Digest, Vec<&PlatformManifest>> = HashMap::new();
-    for part in image.platforms() {
-        for digest in std::iter::once(&part.descriptor.digest).chain(&part.held_by) {
-            parts.entry(digest).or_default().push(part);
+impl<'a> Covers<'a> {
+    pub(super) fn of(image: &'a Image) -> Self {
+        let mut parts: HashMap<&Digest, Vec<&PlatformManifest>> = HashMap::new();
+        for part in image.platforms() {
+            for digest in std::iter::once(&part.descriptor.digest).chain(&part.held_by) {
+                parts.entry(digest).or_default().push(part);
+            }
         }
+        Self { image, parts }
     }
-    let mut labels = Vec::new();
-    for digest in about {
-        if digest == image.digest() {
-            labels.push(if image.is_index() { "index".to_owned() } else { "image".to_owned() });
-            continue;
+
+    /// The labels of what a digest stands for; none when it is not of the image.
+    pub(super) fn labels(&self, about: &Digest) -> Vec<String> {
+        if about == self.image.digest() {
+            return vec![if self.image.is_index() { "index".to_owned() } else { "image".to_owned() }];
         }
-        let mut of_digest: Vec<String> = parts.get(digest).into_iter().flatten().map(|part| part.label()).collect();
-        of_digest.dedup();
-        labels.append(&mut of_digest);
+        let mut labels: Vec<String> = self.parts.get(about).into_iter().flatten().map(|part| part.label()).collect();
+        labels.dedup();
+        labels
     }
-    labels
+
+    pub(super) fn labels_of_all(&self, about: &[Digest]) -> Vec<String> {
+        about.iter().flat_map(|digest| self.labels(digest)).collect()
+    }
 }
 
 /// Names that are spelled out for people. An export may have a hundred thousand files.

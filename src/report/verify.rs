@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::chain::{self, LinkEntry};
-use super::parts::{self, ImagePart, PlatformPart, RejectionEntry, SignerEntry};
+use super::parts::{self, Covers, ImagePart, PlatformPart, RejectionEntry, SignerEntry};
 use crate::attach::Looked;
 use crate::code::Code;
 use crate::digest::Digest;
@@ -206,6 +206,7 @@ impl VerifyReport {
             }
         }
         let attestations = &verified.collected.evidence.attestations;
+        let covers = Covers::of(image);
         let requirements =
             verified.verdict.requirements().iter().map(|checked| requirement(checked, verified, &reference)).collect();
         Self {
@@ -215,8 +216,8 @@ impl VerifyReport {
             platforms: parts::platforms(image),
             narrowed_to: None,
             requirements,
-            attestations: attestations.iter().map(|known| entry(known, image, names)).collect(),
-            signatures: signatures(verified, names),
+            attestations: attestations.iter().map(|known| entry(known, &covers, names)).collect(),
+            signatures: signatures(verified, &covers, names),
             rejections: verified.collected.rejections.iter().map(RejectionEntry::of).collect(),
             looked_in: verified.looked.into(),
             unchecked: unchecked.into_iter().collect(),
@@ -225,7 +226,7 @@ impl VerifyReport {
     }
 }
 
-fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Option<String>) -> AttestationEntry {
+fn entry(attestation: &Attestation, parts: &Covers<'_>, names: &dyn Fn(&Digest) -> Option<String>) -> AttestationEntry {
     let verified = attestation.verified();
     let location = attestation.location();
     AttestationEntry {
@@ -235,12 +236,12 @@ fn entry(attestation: &Attestation, image: &Image, names: &dyn Fn(&Digest) -> Op
         manifest: location.manifest.clone(),
         document: location.layer.clone(),
         subject: attestation.about().to_vec(),
-        covers: parts::covers_all(image, attestation.about()),
+        covers: parts.labels_of_all(attestation.about()),
         signers: parts::signers(verified.signers(), names),
         times: Vec::new(),
         verified: true,
         through: verified.hop().through().cloned(),
-        chain: chain::entries(&attestation.chain(), image),
+        chain: chain::entries(&attestation.chain(), parts),
     }
 }
 
@@ -252,16 +253,20 @@ impl VerifyReport {
     }
 }
 
-fn signatures(verified: &Verified, names: &dyn Fn(&Digest) -> Option<String>) -> Vec<VerifiedSignatureEntry> {
+fn signatures(
+    verified: &Verified,
+    parts: &Covers<'_>,
+    names: &dyn Fn(&Digest) -> Option<String>,
+) -> Vec<VerifiedSignatureEntry> {
     let entries = verified.collected.evidence.signatures.iter().map(|signature| VerifiedSignatureEntry {
         about: signature.about().clone(),
-        covers: parts::covers(&verified.image, signature.about()),
+        covers: parts.labels(signature.about()),
         signers: parts::signers(signature.signers(), names),
         form: signature.form(),
         layout: signature.location().layout,
         manifest: signature.location().manifest.clone(),
         document: signature.document().digest().clone(),
-        chain: chain::entries(&signature.chain(), &verified.image),
+        chain: chain::entries(&signature.chain(), parts),
     });
     entries.collect()
 }
@@ -395,7 +400,7 @@ fn candidates(requirement: &Requirement, unmet: &Unmet, verified: &Verified) -> 
 fn insufficient(attestation: &Attestation, requirement: &Requirement, unmet: &Unmet, image: &Image) -> CandidateEntry {
     let signers = attestation.verified().signers();
     let by_demanded = signers.iter().any(|signer| requirement.keys.contains(signer.fingerprint()));
-    let covers = parts::covers_all(image, attestation.about());
+    let covers = Covers::of(image).labels_of_all(attestation.about());
     let (failed_check, message, expected, got) = if let (true, Unmet::Threshold { wanted, .. }) = (by_demanded, unmet) {
         let got = signers.iter().filter(|signer| requirement.keys.contains(signer.fingerprint())).count();
         let text = "too few of the demanded keys signed this statement".to_owned();

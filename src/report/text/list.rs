@@ -1,5 +1,6 @@
 //! `list` for people.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::matrix::matrix;
@@ -48,8 +49,9 @@ fn is_manifest(covers: &[String]) -> bool {
 fn columns(report: &ListReport) -> Vec<(String, &Digest)> {
     let whole = if report.image.index { "index" } else { "image" };
     let mut columns = vec![(whole.to_owned(), &report.image.digest)];
+    let mut known = HashSet::from([&report.image.digest]);
     for part in &report.platforms {
-        if !columns.iter().any(|(_, digest)| **digest == part.digest) {
+        if known.insert(&part.digest) {
             columns.push((part.platform.clone().unwrap_or_else(|| "image".to_owned()), &part.digest));
         }
     }
@@ -58,7 +60,7 @@ fn columns(report: &ListReport) -> Vec<(String, &Digest)> {
     let files = report.attachments.iter().map(|entry| (&entry.subject, &entry.covers));
     let signatures = report.signatures.iter().filter(|entry| !is_manifest(&entry.covers));
     for (subject, covers) in attestations.chain(files).chain(signatures.map(|entry| (&entry.subject, &entry.covers))) {
-        if !columns.iter().any(|(_, digest)| *digest == subject) {
+        if known.insert(subject) {
             let label = if is_manifest(covers) { "another image".to_owned() } else { some_of(covers) };
             columns.push((label, subject));
         }
