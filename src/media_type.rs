@@ -133,6 +133,11 @@ impl MediaType {
         self.0.starts_with("application/vnd.dev.sigstore.bundle")
     }
 
+    /// Whether it promises a bundle, an envelope, a bare statement or cosign's older image signature. Only a promise.
+    pub fn claims_evidence(&self) -> bool {
+        self.is_sigstore_bundle() || self.is_envelope() || [Self::IN_TOTO, Self::COSIGN_SIMPLE_SIGNING].contains(self)
+    }
+
     /// A layer of an image's file system, which is never evidence.
     pub fn is_image_layer(&self) -> bool {
         self.0.starts_with("application/vnd.oci.image.layer.")

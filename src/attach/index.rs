@@ -255,7 +255,8 @@ fn image_config<'a>(layers: impl Iterator<Item = &'a Descriptor>) -> Blob {
     Blob::of_bytes(MediaType::OCI_CONFIG, config.to_string().into_bytes())
 }
 
-fn image_manifest(config: &Descriptor, layers: &[Descriptor]) -> Blob {
+/// A manifest in the form of an image, in which the older layouts keep evidence.
+pub(super) fn image_manifest(config: &Descriptor, layers: &[Descriptor]) -> Blob {
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": MediaType::OCI_MANIFEST,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::index::image_manifest;
 use super::plan::{AttachError, DocumentKind, Evidence, EvidenceTag, Removal, WritePlan};
 use crate::content::Blob;
 use crate::digest::Digest;
@@ -80,7 +81,7 @@ pub fn plan_tag(
         }
         None => {
             let config = config_of(&MediaType::OCI_CONFIG, &layers);
-            let blob = new_manifest(&Descriptor::of(&config), &added);
+            let blob = image_manifest(&Descriptor::of(&config), &added);
             plan.blobs.push(config);
             blob
         }
@@ -174,16 +175,6 @@ fn config_of(media_type: &MediaType, layers: &[&Descriptor]) -> Blob {
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     Blob::of_bytes(media_type.clone(), config.to_string().into_bytes())
-}
-
-fn new_manifest(config: &Descriptor, layers: &[Descriptor]) -> Blob {
-    let manifest = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": MediaType::OCI_MANIFEST,
-        "config": config,
-        "layers": layers,
-    });
-    Blob::of_bytes(MediaType::OCI_MANIFEST, manifest.to_string().into_bytes())
 }
 
 #[cfg(test)]

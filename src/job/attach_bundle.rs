@@ -4,7 +4,7 @@ use crate::attach::{DocumentKind, Evidence, WritePlan, plan_referrer};
 use crate::content::{Blob, Content};
 use crate::intoto::{Statement, Subject};
 use crate::media_type::MediaType;
-use crate::oci::{Image, Manifest};
+use crate::oci::Image;
 use crate::sigstore::{Bundle, BundleContent};
 use crate::verify::AttachedContent;
 
@@ -46,14 +46,11 @@ pub async fn attach_bundle(
         }
     };
     let subject = subject.ok_or_else(|| JobError::BundleSubject { image: image.digest().clone(), about })?;
-    let leaf = image.platforms().iter().find(|leaf| leaf.descriptor.digest == subject);
-    let inner = image.inner().iter().find(|index| *index.digest() == subject).map(Manifest::descriptor);
-    let descriptor = leaf.map(|leaf| leaf.descriptor.clone()).or(inner).unwrap_or_else(|| image.root().descriptor());
     let kind = match bundle.content() {
         BundleContent::Message(_) => DocumentKind::MessageBundle,
         BundleContent::Envelope(_) => DocumentKind::Bundle,
     };
     let evidence = Evidence::new(blob, predicate_type, kind);
-    let plan = plan_referrer(&descriptor, &evidence, created, source.limits)?;
+    let plan = plan_referrer(&image.descriptor_of(&subject), &evidence, created, source.limits)?;
     Ok((image, plan))
 }

@@ -6,8 +6,8 @@ use crate::digest::Digest;
 use crate::intoto::{Statement, Subject};
 use crate::location::EvidenceLayout;
 use crate::media_type::MediaType;
-use crate::oci::{Descriptor, Image, Manifest};
-use crate::predicate::TypeSelector;
+use crate::oci::{Descriptor, Image};
+use crate::predicate::{Family, TypeSelector};
 use crate::reference::{Selector, Tag};
 use crate::sigstore::{Bundle, BundleContent, VerificationMaterial, bundle_around};
 use crate::verify::{AttachedContent, AttachedError};
@@ -16,7 +16,7 @@ use super::apply::write;
 use super::detach::{DetachedDocument, plan_without};
 use super::error::JobError;
 use super::find::{Source, find_everything};
-use super::placing::{AttachedDocument, Attaching, LayoutChoice, Placing, look_again};
+use super::placing::{AttachedDocument, Attaching, LayoutChoice, Placing, look_again_at_everything};
 use super::signature::envelope_type;
 
 /// What to convert.
@@ -115,9 +115,7 @@ impl Converting<'_> {
             meant && self.converted.iter().any(|known| known.document == layer.digest)
         };
         let (tag, image) = (self.request.tag.as_ref(), &self.attaching.image);
-        look_again(self.request.selector, image, source).await?;
-        let root = source.store.manifest(self.request.selector).await?;
-        let finder = find_everything(source.finder(root, None, &[]), source).await;
+        let finder = look_again_at_everything(self.request.selector, image, source).await?;
         plan_without(&finder, &selected, tag, source).await
     }
 }
@@ -145,7 +143,7 @@ async fn collect(
             let digests = [&layer.digest, found.manifest.digest()];
             has.push((layer.digest.clone(), found.manifest.digest().clone()));
             let picked = request.selected.is_empty() || digests.iter().any(|digest| request.selected.contains(digest));
-            if !picked || !is_evidence(&layer.media_type) || request.from.is_some_and(|wanted| wanted != from) {
+            if !picked || !layer.media_type.claims_evidence() || request.from.is_some_and(|wanted| wanted != from) {
                 continue;
             }
             let blob = source.store.blob(layer, source.limits.blob_bytes).await?;
@@ -211,16 +209,8 @@ fn read_document(
     }
 }
 
-fn is_evidence(media_type: &MediaType) -> bool {
-    media_type.is_sigstore_bundle()
-        || media_type.is_envelope()
-        || *media_type == MediaType::IN_TOTO
-        || *media_type == MediaType::COSIGN_SIMPLE_SIGNING
-}
-
 fn is_attestation(statement: Option<&Statement>) -> bool {
-    let signature = crate::predicate::Family::named("signature");
-    statement.is_some_and(|statement| crate::predicate::Family::of(statement.predicate_type()) != signature)
+    statement.is_some_and(|statement| !Family::signs_images(statement.predicate_type()))
 }
 
 /// Why a document is not converted.
@@ -311,8 +301,6 @@ fn place(
     if matches!(to, LayoutChoice::Index(Form::Artifact | Form::Image)) && leaf.is_none() {
         return Err(Unfit::Because("it is about an index, and cannot be inside that"));
     }
-    let inner = image.inner().iter().find(|index| index.digest() == about).map(Manifest::descriptor);
-    let subject = leaf.map(|leaf| leaf.descriptor.clone()).or(inner).unwrap_or_else(|| image.root().descriptor());
     let platform = leaf.and_then(|leaf| leaf.platform.clone());
-    Ok(AttachedDocument { subject, platform, evidence })
+    Ok(AttachedDocument { subject: image.descriptor_of(about), platform, evidence })
 }

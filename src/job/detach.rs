@@ -19,7 +19,7 @@ use super::apply::write;
 use super::collect::hint;
 use super::error::JobError;
 use super::find::{Source, find_everything};
-use super::placing::{hanging_on, look_again};
+use super::placing::{hanging_on, look_again_at_everything};
 
 /// What to detach.
 pub struct DetachRequest<'a> {
@@ -78,9 +78,7 @@ impl Detaching<'_> {
     pub async fn write(&mut self, source: &Source<'_>) -> Result<(), JobError> {
         let (request, image) = (self.request, &self.image);
         let again = async || {
-            look_again(request.selector, image, source).await?;
-            let root = source.store.manifest(request.selector).await?;
-            let finder = find_everything(source.finder(root, None, &[]), source).await;
+            let finder = look_again_at_everything(request.selector, image, source).await?;
             plan_selected(request, &finder, source).await.map(|(plan, _)| plan)
         };
         self.plan = write(self.plan.clone(), again, source).await?;

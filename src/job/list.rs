@@ -209,7 +209,7 @@ impl Listed {
         }
         let document = Some(ListedDocument { digest: layer.digest.clone(), size: layer.size });
         let media_type = layer.media_type.clone();
-        let is_signature = found.second_level || known.predicate_type.as_ref().is_some_and(is_signing_type);
+        let is_signature = found.second_level || known.predicate_type.as_ref().is_some_and(Family::signs_images);
         match known.kind {
             Kind::Statement { signed } if !is_signature => {
                 let through_manifest = !signed && is_signed(finder, found.manifest.digest());
@@ -263,7 +263,7 @@ impl Listed {
             second_level: told.second_level,
         };
         match &told.told {
-            Told::Statement { predicate_type } if !told.second_level && !is_signing_type(predicate_type) => {
+            Told::Statement { predicate_type } if !told.second_level && !Family::signs_images(predicate_type) => {
                 self.attestations.push(ListedAttestation {
                     predicate_type: Some(predicate_type.clone()),
                     sighting,
@@ -343,10 +343,6 @@ fn claimed_signers(content: &AttachedContent) -> Vec<ClaimedSigner> {
         AttachedContent::SimpleSigning(_) => vec![key(&None)],
         AttachedContent::UnsignedStatement(_) | AttachedContent::Other => Vec::new(),
     }
-}
-
-fn is_signing_type(predicate_type: &PredicateType) -> bool {
-    Family::of(predicate_type) == Family::named("signature")
 }
 
 fn kind_by_type(media_type: &MediaType) -> Option<Kind> {

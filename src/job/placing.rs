@@ -17,7 +17,7 @@ use crate::verify::AttachedContent;
 
 use super::apply::write;
 use super::error::JobError;
-use super::find::{Source, find_parts};
+use super::find::{Source, find_everything, find_parts};
 use super::sign::image_statement;
 use super::signature::sign_statement;
 
@@ -115,7 +115,20 @@ impl<'a> Attaching<'a> {
 /// Reads the image once more. Other evidence in it is no reason to stop; another image is.
 pub(super) async fn look_again(selector: &Selector, known: &Image, source: &Source<'_>) -> Result<Finder, JobError> {
     let root = source.store.manifest(selector).await?;
-    let finder = find_parts(root, source).await;
+    while_the_same(known, find_parts(root, source).await)
+}
+
+/// The same, with all evidence in every place.
+pub(super) async fn look_again_at_everything(
+    selector: &Selector,
+    known: &Image,
+    source: &Source<'_>,
+) -> Result<Finder, JobError> {
+    let root = source.store.manifest(selector).await?;
+    while_the_same(known, find_everything(source.finder(root, None, &[]), source).await)
+}
+
+fn while_the_same(known: &Image, finder: Finder) -> Result<Finder, JobError> {
     let parts = |image: &Image| {
         let mut digests: Vec<String> =
             image.platforms().iter().map(|part| part.descriptor.digest.to_string()).collect();

@@ -110,6 +110,13 @@ impl Image {
             .filter(move |entry| entry.platform.as_ref().is_none_or(|known| !known.is_said() || known.matches(wanted)))
     }
 
+    /// The descriptor of a part of the image or of an index inside it; of what was named, for any other digest.
+    pub fn descriptor_of(&self, digest: &Digest) -> Descriptor {
+        let leaf = self.platforms.iter().find(|leaf| leaf.descriptor.digest == *digest);
+        let inner = || self.inner.iter().find(|index| index.digest() == digest).map(Manifest::descriptor);
+        leaf.map(|leaf| leaf.descriptor.clone()).or_else(inner).unwrap_or_else(|| self.root.descriptor())
+    }
+
     /// All digests that a statement about the image, a part of it, or an index inside it may name.
     pub fn digests(&self) -> Vec<(&Digest, Option<&Bytes>)> {
         let mut digests = vec![(self.root.digest(), Some(self.root.bytes()))];

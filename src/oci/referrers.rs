@@ -1,5 +1,7 @@
 //! Lists of referrers: indexes in form, to which anybody adds who may write to the repository.
 
+use bytes::Bytes;
+
 use super::descriptor::Descriptor;
 use super::manifest::{Manifest, ManifestError, disguised_key};
 use crate::content::Blob;
@@ -73,12 +75,7 @@ impl ReferrerList {
     /// # Errors
     /// [`ManifestError::Json`], and [`ManifestError::Field`] for what is no list.
     pub fn with_entry(blob: &Blob, entry: &Descriptor, limits: &Limits) -> Result<Blob, ManifestError> {
-        let digest = || blob.digest().clone();
-        let bytes = blob.bytes(limits.manifest_bytes)?;
-        let tree = json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: digest(), cause })?;
-        let entries = tree.get("manifests").filter(|node| node.as_array().is_some());
-        let missing = || ManifestError::Field { digest: digest(), detail: "`manifests` is missing".to_owned() };
-        let entries = entries.ok_or_else(missing)?;
+        let (bytes, entries) = entries_of(blob, limits)?;
         let text = serde_json::to_vec(entry).unwrap_or_default();
         let text = match entries.as_array().and_then(<[Node]>::last) {
             Some(last) => {
@@ -98,12 +95,7 @@ impl ReferrerList {
     /// # Errors
     /// Like [`ReferrerList::with_entry`].
     pub fn without_entry(blob: &Blob, digest: &Digest, limits: &Limits) -> Result<Option<Blob>, ManifestError> {
-        let bytes = blob.bytes(limits.manifest_bytes)?;
-        let tree =
-            json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: blob.digest().clone(), cause })?;
-        let missing =
-            || ManifestError::Field { digest: blob.digest().clone(), detail: "`manifests` is missing".to_owned() };
-        let entries = tree.get("manifests").filter(|node| node.as_array().is_some()).ok_or_else(missing)?;
+        let (bytes, entries) = entries_of(blob, limits)?;
         let all = entries.as_array().unwrap_or_default();
         let name = digest.to_string();
         let kept: Vec<&[u8]> = all
@@ -123,6 +115,16 @@ impl ReferrerList {
         let children = manifest.as_index()?.children();
         Some(Self { referrers: children.iter().map(|child| child.descriptor.clone()).collect(), unreadable })
     }
+}
+
+/// The bytes of a list, and where its array of entries stands in them.
+fn entries_of(blob: &Blob, limits: &Limits) -> Result<(Bytes, Node), ManifestError> {
+    let digest = || blob.digest().clone();
+    let bytes = blob.bytes(limits.manifest_bytes)?;
+    let tree = json::read(&bytes, limits).map_err(|cause| ManifestError::Json { digest: digest(), cause })?;
+    let entries = tree.get("manifests").filter(|node| node.as_array().is_some()).cloned();
+    let missing = || ManifestError::Field { digest: digest(), detail: "`manifests` is missing".to_owned() };
+    Ok((bytes, entries.ok_or_else(missing)?))
 }
 
 fn text_of<'a>(bytes: &'a [u8], node: &Node) -> &'a [u8] {

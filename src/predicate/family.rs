@@ -64,6 +64,11 @@ impl Family {
         FAMILIES.iter().find(|family| family.contains(predicate_type))
     }
 
+    /// Whether a statement of this type says that an image is signed, and nothing else about it.
+    pub fn signs_images(predicate_type: &PredicateType) -> bool {
+        Self::of(predicate_type) == Self::named("signature")
+    }
+
     /// All short names.
     pub fn short_names() -> impl Iterator<Item = &'static str> {
         FAMILIES.iter().map(|family| family.short)

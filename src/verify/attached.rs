@@ -138,7 +138,8 @@ impl AttachedContent {
     /// Any [`AttachedError`].
     pub fn read(blob: &Blob, layer: &Descriptor, limits: &Limits) -> Result<Self, AttachedError> {
         let content = blob.content();
-        let claims_evidence = claims_evidence(layer);
+        // A broken document that promised to be evidence is worth a rejection.
+        let claims_evidence = layer.media_type.claims_evidence();
         let node = match dsse::scan(content, LONG_MEMBERS, limits) {
             Ok(node) => node,
             Err(EnvelopeError::Unreadable(error)) => return Err(AttachedError::Unreadable(error)),
@@ -185,15 +186,6 @@ impl AttachedContent {
         };
         Ok(Some(Statement::read(envelope.unverified_payload(), limits)?))
     }
-}
-
-/// Whether the media type promises evidence, so that a broken document is worth a rejection.
-fn claims_evidence(layer: &Descriptor) -> bool {
-    let media_type = &layer.media_type;
-    media_type.is_sigstore_bundle()
-        || media_type.is_envelope()
-        || *media_type == crate::media_type::MediaType::IN_TOTO
-        || *media_type == crate::media_type::MediaType::COSIGN_SIMPLE_SIGNING
 }
 
 /// Reads a payload of exactly the two members that the format has.

@@ -140,6 +140,6 @@ impl VerifiedStatement {
 
     /// Whether the statement is of the type by which images are signed.
     pub fn is_image_signature(&self) -> bool {
-        Family::of(self.statement().predicate_type()) == Family::named("signature")
+        Family::signs_images(self.statement().predicate_type())
     }
 }
